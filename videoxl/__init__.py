@@ -1,0 +1,60 @@
+"""videoxl: ask questions about hour-long videos through a condensed visual memory.
+
+Importing the package loads nothing heavy: each public name brings in its module when it is first used.
+
+Shape letters in the docstrings: b batch, t frames, p visual tokens per frame, n tokens, h hidden size, d head size.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "VideoXL": "model",
+    "Answer": "model",
+    "Video": "video",
+    "VisualMemory": "memory",
+    "VideoXLError": "errors",
+    "VideoError": "errors",
+    "CheckpointError": "errors",
+    "MemoryFileError": "errors",
+    "BudgetError": "errors",
+    "QuestionError": "errors",
+    "RunError": "errors",
+}
+
+if TYPE_CHECKING:
+    from .errors import (
+        BudgetError,
+        CheckpointError,
+        MemoryFileError,
+        QuestionError,
+        RunError,
+        VideoError,
+        VideoXLError,
+    )
+    from .memory import VisualMemory
+    from .model import Answer, VideoXL
+    from .video import Video
+
+__all__ = [
+    "Answer",
+    "BudgetError",
+    "CheckpointError",
+    "MemoryFileError",
+    "QuestionError",
+    "RunError",
+    "Video",
+    "VideoError",
+    "VideoXL",
+    "VideoXLError",
+    "VisualMemory",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
