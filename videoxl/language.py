@@ -239,7 +239,9 @@ class VSTQwen2(Qwen2ForCausalLM):
 
     def embed_window(self, tokens: Tensor, layout: VSTLayout) -> Tensor:
         """Return visual tokens [b, n, h] with VSTs between them, [b, layout.length, h]."""
-        return layout.interleave(tokens, self.model.beacon_embed_tokens.weight)
+        # Through the module, not its weight: where layers are spread over devices, that may be elsewhere.
+        vst = self.model.beacon_embed_tokens(torch.zeros(1, dtype=torch.long, device=tokens.device))
+        return layout.interleave(tokens, vst.to(tokens.device))
 
     def forward(  # the token-level forward of Qwen2 does not apply: nothing here is inferred from a cache
         self,

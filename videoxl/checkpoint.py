@@ -1,0 +1,145 @@
+"""Loading and saving whole models: configuration, weights, tokenizer, and the devices they go to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from transformers import AutoTokenizer
+
+from .config import ModelConfig, config_files, read_config
+from .errors import CheckpointError
+from .hub import checkpoint_folder
+from .language import VSTQwen2
+from .vision import VisionEncoder
+from .weights import Network, fingerprint, load_weights, save_weights, write_json
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Of a GPU's free memory, what weights may take; the rest is for activations and visual memory.
+_WEIGHTS_SHARE = 0.75
+
+
+class Parts(Protocol):
+    """What a model consists of. Implemented by `Checkpoint` and `VideoXL`."""
+
+    config: ModelConfig
+    vision: VisionEncoder
+    language: VSTQwen2
+    tokenizer: Any | None
+
+
+@dataclass
+class Checkpoint:
+    """A loaded model, before it is wired up.
+
+    Args:
+        config: everything but weights.
+        vision: vision tower and projector.
+        language: language model.
+        tokenizer: None if the folder has none; then only token ids can be used.
+        fingerprint: identifies the weights.
+    """
+
+    config: ModelConfig
+    vision: VisionEncoder
+    language: VSTQwen2
+    tokenizer: Any | None = None
+    fingerprint: str = ""
+
+
+def choose_device(device: str) -> torch.device:
+    """Return the device for a name; "auto" is the first GPU, or the CPU."""
+    if device == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0][:160]
+        raise CheckpointError(f"device {device!r} cannot be used ({reason})", "Use auto, cpu, or cuda.") from None
+    return chosen
+
+
+def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """Return the dtype for a name; "auto" is float32 on the CPU and 16 bit on a GPU, bfloat16 where it has that."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if dtype not in DTYPES:
+        raise CheckpointError(f"dtype {dtype!r} is not known", f"Use auto, {', '.join(DTYPES)}.")
+    return DTYPES[dtype]
+
+
+def load_checkpoint(name: str | Path, device: str = "auto", dtype: str | torch.dtype = "auto") -> Checkpoint:
+    """Return a model from a bundled name, a folder, a short name or a hub id.
+
+    With device "auto" and several GPUs of which none holds the weights alone, layers are spread over them.
+
+    Raises:
+        CheckpointError: it does not exist, is incomplete or damaged, or is of a kind that is not supported.
+    """
+    folder = checkpoint_folder(name)
+    config = read_config(folder)
+    chosen = choose_device(device)
+    chosen_dtype = choose_dtype(dtype, chosen)
+    with torch.device("meta"):
+        network = Network(config)
+    device_map = _device_map(network, chosen_dtype) if device == "auto" and torch.cuda.device_count() > 1 else {}
+
+    def device_of(parameter: str) -> torch.device | int:
+        holder = max((key for key in device_map if f"{parameter}.".startswith(f"{key}.")), key=len, default=None)
+        return chosen if holder is None else device_map[holder]
+
+    load_weights(network, folder, device_of, chosen_dtype)
+    if len(set(device_map.values())) > 1:
+        from accelerate import dispatch_model
+
+        dispatch_model(network, device_map, skip_keys="past_key_values")
+    network.eval()
+    return Checkpoint(config, network.vision, network.language, load_tokenizer(folder), fingerprint(folder))
+
+
+def save_checkpoint(model: Parts, folder: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:
+    """Write a model in our layout, which `load_checkpoint` reads: weights in `dtype`, configuration, tokenizer."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, content in config_files(model.config).items():
+        write_json(folder / path, content)
+    save_weights(nn.ModuleDict({"vision": model.vision, "language": model.language}), folder, dtype)
+    if model.tokenizer is not None:
+        model.tokenizer.save_pretrained(folder)
+
+
+def load_tokenizer(folder: Path) -> Any | None:
+    """Return the folder's tokenizer, or None if it has none."""
+    if not any((folder / name).exists() for name in ("tokenizer.json", "vocab.json", "tokenizer_config.json")):
+        return None
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise CheckpointError(f"{folder}: the tokenizer cannot be read ({reason})", "Download it again.") from None
+
+
+def _device_map(network: Network, dtype: torch.dtype) -> dict[str, int]:
+    """Return which GPU each part goes to; empty if the first one holds all."""
+    from accelerate import infer_auto_device_map
+
+    needed = sum(parameter.numel() for parameter in network.parameters()) * dtype.itemsize
+    room = {
+        index: int(torch.cuda.mem_get_info(index)[0] * _WEIGHTS_SHARE) for index in range(torch.cuda.device_count())
+    }
+    if needed <= room[0]:
+        return {}
+    if needed > sum(room.values()):
+        raise CheckpointError(
+            f"the weights need {needed / 1e9:.1f} GB; the GPUs have {sum(room.values()) / 1e9:.1f} GB for them",
+            "Free GPU memory, or use --device cpu.",
+        )
+    return infer_auto_device_map(
+        network, max_memory=room, no_split_module_classes=["Qwen2DecoderLayer", "VisionEncoder"], dtype=dtype
+    )
