@@ -164,8 +164,11 @@ def plan_windows(num_tokens: int, window: int, policy: RatioPolicy, num_prefix: 
         yield planner.next(min(window, num_tokens - start))
 
 
-class _Observer(Protocol):
-    def __call__(self, plan: WindowPlan | None, hidden: Tensor) -> None: ...
+class WindowObserver(Protocol):
+    """Is told of every forward."""
+
+    def __call__(self, plan: WindowPlan | None, hidden: Tensor) -> None:
+        """Take a window's plan (None for the prefix) and its final hidden states [b, n, h]."""
 
 
 class Condenser:
@@ -186,7 +189,7 @@ class Condenser:
         store: KeyValueStore,
         policy: RatioPolicy,
         window: int,
-        on_window: _Observer | None = None,
+        on_window: WindowObserver | None = None,
     ) -> None:
         self.language = language
         self.store = store
@@ -253,7 +256,7 @@ def condense_batch(
     prefix_ids: Tensor,
     ratio: int | RatioPolicy,
     window: int,
-    on_window: _Observer | None = None,
+    on_window: WindowObserver | None = None,
 ) -> GrowingStore:
     """Condense videos of equal length so that gradients flow through all that is kept, as training needs.
 

@@ -98,6 +98,8 @@ class VisualMemory:
         num_frames: frames read; 0 if unknown.
         fingerprint: identifies the model that made it.
         version: of videoxl that made it.
+        timings: seconds that making it took, by stage.
+        warnings: sentences about damage in the video.
     """
 
     layers: tuple[tuple[Tensor, Tensor], ...] = field(repr=False)
@@ -109,6 +111,8 @@ class VisualMemory:
     num_frames: int = 0
     fingerprint: str = ""
     version: str = __version__
+    timings: dict[str, float] = field(default_factory=dict, compare=False)
+    warnings: tuple[str, ...] = ()
 
     @property
     def length(self) -> int:

@@ -1,0 +1,212 @@
+"""From a memory and a question to text.
+
+A small loop of our own rather than transformers' `generate`: it is a plain generator, so text streams without a second
+thread and can be stopped at any piece; it writes into one buffer made for memory, question and answer; and positions
+are passed, never inferred. The rules that change the scores are transformers' own.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from .errors import CheckpointError, QuestionError
+from .language import VSTQwen2
+from .memory import BufferStore, VisualMemory
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen from its logits.
+
+    Args:
+        temperature: 0 takes the likeliest token; above, tokens are drawn.
+        top_k: draw from the k likeliest only; 0 is all.
+        top_p: draw from the likeliest tokens that together have this probability.
+        repetition_penalty: divides the score of tokens that occurred before; 1.0 is none.
+        seed: of the draw; None draws differently each time.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        for wrong, problem in (
+            (not self.temperature >= 0, f"temperature {self.temperature}"),
+            (self.top_k < 0, f"top_k {self.top_k}"),
+            (not 0 < self.top_p <= 1, f"top_p {self.top_p}"),
+            (not self.repetition_penalty > 0, f"repetition_penalty {self.repetition_penalty}"),
+        ):
+            if wrong:
+                raise QuestionError(f"{problem} is out of range", "Use 0 or more, and above 0 up to 1 for top_p.")
+
+    def processors(self) -> LogitsProcessorList:
+        """Return the rules in the order in which transformers applies them."""
+        rules: list[Any] = []
+        if self.repetition_penalty != 1.0:
+            rules.append(RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
+        if self.temperature not in (0.0, 1.0):
+            rules.append(TemperatureLogitsWarper(self.temperature))
+        if self.temperature and self.top_k:
+            rules.append(TopKLogitsWarper(self.top_k))
+        if self.temperature and self.top_p < 1.0:
+            rules.append(TopPLogitsWarper(self.top_p))
+        return LogitsProcessorList(rules)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One generated token.
+
+    Args:
+        token_id: the choice.
+        logits: [vocab] float32, of the model.
+        scores: [vocab] float32, what the choice was made from.
+    """
+
+    token_id: int
+    logits: Tensor
+    scores: Tensor
+
+
+def read(language: VSTQwen2, store: BufferStore, token_ids: Tensor) -> Tensor:
+    """Read text tokens [1, n] after what the store holds, keep them there, and return hidden states [1, n, h]."""
+    positions = torch.arange(store.length, store.length + token_ids.shape[1], device=token_ids.device)
+    hidden = language(language.embed(token_ids), positions, store)
+    store.advance(token_ids.shape[1])
+    return hidden
+
+
+def next_logits(language: VSTQwen2, memory: VisualMemory, token_ids: Tensor) -> Tensor:
+    """Return the logits after each of the k tokens [k] that follow the memory, float32 [k, vocab]."""
+    store = memory.workspace(len(token_ids))
+    return language.lm_head(read(language, store, token_ids[None]))[0].float()
+
+
+def generate(
+    language: VSTQwen2,
+    memory: VisualMemory,
+    token_ids: Tensor,
+    max_new_tokens: int,
+    eos_token_ids: Sequence[int] = (),
+    sampling: Sampling | None = None,
+    context_ids: Tensor | None = None,
+) -> Iterator[Step]:
+    """Yield the tokens of an answer, up to and including one that ends it. The memory stays as it is.
+
+    Args:
+        language: the language model.
+        memory: what is read before the tokens; may be empty.
+        token_ids: [n] tokens that follow the memory: question and chat markers.
+        max_new_tokens: at most so many.
+        eos_token_ids: tokens that end the answer.
+        sampling: how tokens are chosen; greedy if None.
+        context_ids: [m] tokens that a repetition penalty counts as having occurred; `token_ids` if None.
+    """
+    sampling = sampling or Sampling()
+    rules = sampling.processors()
+    store = memory.workspace(len(token_ids) + max_new_tokens)
+    occurred = (token_ids if context_ids is None else context_ids)[None]
+    generator = None
+    if sampling.temperature and sampling.seed is not None:
+        generator = torch.Generator(token_ids.device).manual_seed(sampling.seed)
+    step_ids = token_ids[None]
+    for _ in range(max_new_tokens):
+        hidden = read(language, store, step_ids)
+        logits = language.lm_head(hidden[:, -1]).float()
+        # A rule may work in place: it gets a copy.
+        scores = rules(occurred, logits.clone())  # type: ignore[arg-type]
+        if sampling.temperature:
+            step_ids = torch.multinomial(scores.softmax(-1), 1, generator=generator)
+        else:
+            step_ids = scores.argmax(-1, keepdim=True)
+        occurred = torch.cat([occurred, step_ids], dim=1)
+        step = Step(int(step_ids), logits[0], scores[0])
+        yield step
+        if step.token_id in eos_token_ids:
+            return
+
+
+class TextStream:
+    """Turns tokens into text piece by piece; characters that take several tokens come out whole.
+
+    A token's text can depend on the one before it (spaces, bytes of one character), so each piece is the difference
+    between two decodings that start at the same token.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        self._start = 0
+        self._shown = 0
+
+    def push(self, token_id: int) -> str:
+        """Return the text that this token completes, perhaps none."""
+        self._ids.append(token_id)
+        text = self._decode(self._start, None)
+        if text.endswith("\ufffd"):  # the first bytes of a character
+            return ""
+        return self._advance(text)
+
+    def finish(self) -> str:
+        """Return what is left, as it is."""
+        return self._advance(self._decode(self._start, None))
+
+    def _advance(self, text: str) -> str:
+        piece = text[len(self._decode(self._start, self._shown)) :]
+        self._start, self._shown = self._shown, len(self._ids)
+        return piece
+
+    def _decode(self, start: int, end: int | None) -> str:
+        return self._tokenizer.decode(
+            self._ids[start:end], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+
+def encode(tokenizer: Any | None, text: str) -> list[int]:
+    """Return the tokens of a text, chat markers included and nothing added.
+
+    Raises:
+        CheckpointError: there is no tokenizer.
+    """
+    if tokenizer is None:
+        raise CheckpointError(
+            "this checkpoint has no tokenizer", "Add tokenizer files to its folder, or use token ids."
+        )
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def encode_question(tokenizer: Any | None, prompt: str, question: str) -> list[int]:
+    """Return the tokens after the video: the part of the prompt behind `<image>` with the question put in.
+
+    Raises:
+        QuestionError: the question is empty.
+    """
+    if not question.strip():
+        raise QuestionError("the question is empty", 'Ask something, for example "What is shown?".')
+    return encode(tokenizer, prompt.partition("<image>")[2].replace("{question}", question.strip()))
+
+
+def check_length(num_question: int, max_new_tokens: int, memory: VisualMemory, max_positions: int) -> None:
+    """Raise QuestionError if memory, question and answer do not fit the model's positions."""
+    if max_new_tokens < 1:
+        raise QuestionError(f"max_new_tokens is {max_new_tokens}", "Ask for at least one token.")
+    room = max_positions - memory.length
+    if num_question + max_new_tokens > room:
+        raise QuestionError(
+            f"a question of {num_question} tokens and an answer of up to {max_new_tokens} do not fit: "
+            f"{room} of {max_positions} positions are free",
+            "Ask a shorter question, allow a shorter answer, or watch fewer frames or at a higher ratio.",
+        )
