@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ FEATURES = (5e-5, 0.0)
 EXACT = (0.0, 0.0)
 LOSS = (2e-5, 0.0)
 GRADIENT_RTOL = 2e-4
+PARTS = ("sink", "beacon", "raw")  # of a recorded memory, in order
+Layers = Sequence[tuple[Tensor, Tensor]]
 NOISE_NORM = 1e-6  # smaller recorded gradient norms are zero but for rounding
 
 
@@ -193,20 +196,26 @@ def check_question(
     # The reference reads long questions in several windows; the recorded states follow one another.
     recorded = [golden[f"window.{index}.hidden"] for index in range(first, len(case.about["windows"]))]
     report.compare(case.name, f"{source}: question hidden", hidden, torch.cat(recorded, dim=1), HIDDEN)
-    tables = rotary_tables(torch.arange(store.length), model.language.head_dim, rope_theta(model.language.config))
-    for layer, (keys, values) in enumerate(store.layers()):
-        stored = {kind: _joined(golden, kind, layer) for kind in ("key", "value")}
-        # Recorded keys are not rotated yet; ours are, each to its place.
-        report.compare(case.name, f"{source}: memory keys", keys, rotate(stored["key"], tables), MEMORY)
-        report.compare(case.name, f"{source}: memory values", values, stored["value"], MEMORY)
+    check_memory(case, report, model, store.layers(), f"{source}: memory")
     logits = model.next_logits(memory, question)[None]
     last = golden["final_window_logits"]
     report.compare(case.name, f"{source}: final logits", logits[:, -last.shape[1] :], last, LOGITS)
 
 
-def _joined(golden: dict[str, Tensor], kind: str, layer: int) -> Tensor:
-    names = [f"memory.{part}_{kind}.{layer}" for part in ("sink", "beacon", "raw")]
-    return torch.cat([golden[name] for name in names if name in golden], dim=2)
+def check_memory(case: Case, report: Report, model: VideoXL, layers: Layers, quantity: str) -> None:
+    """Compare keys and values [1, kv_heads, n, d] of every layer with the recorded prefix, VSTs and question."""
+    for layer, (keys, values) in enumerate(layers):
+        key, value = (
+            torch.cat(
+                [case.tensors[name] for part in PARTS if (name := f"memory.{part}_{kind}.{layer}") in case.tensors], 2
+            )
+            for kind in ("key", "value")
+        )
+        # Recorded keys are not rotated yet; ours are, each to its place.
+        places = torch.arange(key.shape[2])
+        tables = rotary_tables(places, model.language.head_dim, rope_theta(model.language.config))
+        report.compare(case.name, f"{quantity} keys", keys, rotate(key, tables), MEMORY)
+        report.compare(case.name, f"{quantity} values", values, value, MEMORY)
 
 
 @torch.no_grad()
@@ -237,10 +246,7 @@ def check_text(case: Case, report: Report, model: VideoXL) -> None:
         report.compare(
             case.name, "prefix logits", model.language.lm_head(hidden[0]), golden["beacon_path_logits"], LOGITS
         )
-    tables = rotary_tables(torch.arange(len(ids)), model.language.head_dim, rope_theta(model.language.config))
-    for layer, (keys, values) in enumerate(memory.layers):
-        report.compare(case.name, "memory keys", keys[None], rotate(_joined(golden, "key", layer), tables), MEMORY)
-        report.compare(case.name, "memory values", values[None], _joined(golden, "value", layer), MEMORY)
+    check_memory(case, report, model, [(keys[None], values[None]) for keys, values in memory.layers], "memory")
     empty = model.condense(nothing, prefix_ids=[], room=1)
     report.compare(case.name, "native logits", model.next_logits(empty, ids)[None], golden["native_logits"], LOGITS)
     check_decoding(case, report, model, empty, ids, "text")
@@ -306,41 +312,45 @@ def _check_gradients(case: Case, report: Report, gradients: dict[str, Tensor]) -
             report.add(case.name, "gradients (relative)", error, f"{GRADIENT_RTOL:g}", error <= GRADIENT_RTOL)
 
 
+def check_case(case: Case, cases: dict[str, Case], report: Report, model: VideoXL) -> None:
+    """Compare whatever the case records."""
+    if "visual_features" in case.tensors and "windows" in case.about:
+        golden = case.tensors["visual_features"]
+        tokens = visual_tokens(case, cases, model)
+        if tokens is not None:
+            report.compare(case.name, "pixels: visual features", tokens, golden, FEATURES)
+            check_language(case, report, model, tokens, "pixels")
+        check_language(case, report, model, golden, "features")
+    elif "frames" in case.tensors:
+        check_bank(case, report, model)
+    elif "native_logits" in case.tensors:
+        check_text(case, report, model)
+    elif "loss" in case.tensors and "video_bank" in cases:
+        check_training(case, report, model, cases["video_bank"].tensors["frames"])
+    elif any(key.endswith(".frames") for key in case.tensors):
+        check_preprocess(case, report, model)
+
+
 def check_folder(folder: Path) -> Report:
     """Run every recording of a folder.
 
     Raises:
         VideoXLError: the checkpoint cannot be loaded.
-        OSError, SafetensorError, KeyError, ValueError: a recording cannot be used.
+        OSError, SafetensorError, ValueError: the recordings cannot be read.
     """
     model = VideoXL.from_pretrained(folder / "checkpoint", device="cpu", dtype="float32")
-    paths = sorted((folder / "cases").glob("*.safetensors"))
-    if not paths:
-        raise FileNotFoundError(f"{folder / 'cases'}: no recordings (*.safetensors)")
-    report, cases = Report(), {path.stem: Case.load(path) for path in paths}
+    cases = {path.stem: Case.load(path) for path in sorted((folder / "cases").glob("*.safetensors"))}
+    report, own_config = Report(), model.vision.config
     for case in cases.values():
-        own_config = model.vision.config
         layer = re.search(r"mm_vision_select_layer=(-?\d+)", case.about.get("note", ""))
-        if layer:
-            model.vision.config = replace(own_config, select_layer=int(layer[1]))
-        if "visual_features" in case.tensors and "windows" in case.about:
-            golden = case.tensors["visual_features"]
-            tokens = visual_tokens(case, cases, model)
-            if tokens is not None:
-                report.compare(case.name, "pixels: visual features", tokens, golden, FEATURES)
-                check_language(case, report, model, tokens, "pixels")
-            check_language(case, report, model, golden, "features")
-        elif "frames" in case.tensors:
-            check_bank(case, report, model)
-        elif "native_logits" in case.tensors:
-            check_text(case, report, model)
-        elif "loss" in case.tensors:
-            check_training(case, report, model, cases["video_bank"].tensors["frames"])
-        elif any(key.endswith(".frames") for key in case.tensors):
-            check_preprocess(case, report, model)
-        model.vision.config = own_config
+        model.vision.config = replace(own_config, select_layer=int(layer[1])) if layer else own_config
+        try:
+            check_case(case, cases, report, model)
+        except Exception as error:  # broken code may fail anywhere: that is a finding, and the other cases go on
+            reason = " ".join(str(error).split())[:120]
+            report.add(case.name, f"raised {type(error).__name__}: {reason}", float("inf"), "", False)
     if not report.rows:
-        raise ValueError("none of its recordings can be checked")
+        raise ValueError("it holds no recording that can be checked")
     return report
 
 
@@ -351,7 +361,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = parser.parse_args(arguments).folder
     try:
         report = check_folder(folder)
-    except (VideoXLError, OSError, SafetensorError, KeyError, ValueError) as error:
+    except (VideoXLError, OSError, SafetensorError, ValueError) as error:
         print(f"{folder}: cannot be used: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     return 1 if report.print() else 0

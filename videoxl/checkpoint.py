@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
 from transformers import AutoTokenizer
 
 from .config import ModelConfig, config_files, read_config
@@ -109,7 +108,7 @@ def save_checkpoint(model: Parts, folder: str | Path, dtype: torch.dtype = torch
     folder.mkdir(parents=True, exist_ok=True)
     for path, content in config_files(model.config).items():
         write_json(folder / path, content)
-    save_weights(nn.ModuleDict({"vision": model.vision, "language": model.language}), folder, dtype)
+    save_weights(model.vision, model.language, folder, dtype)
     if model.tokenizer is not None:
         model.tokenizer.save_pretrained(folder)
 

@@ -120,7 +120,7 @@ class VideoXL:
         Returns:
             [t, p, hidden] in the model's dtype.
         """
-        device = self.vision.tower.conv1.weight.device
+        device = self.vision.device
         pieces = [
             self.vision(preprocess(frames[start : start + batch], self.config.preprocessing, device))
             for start in range(0, len(frames), batch)

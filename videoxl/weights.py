@@ -35,6 +35,7 @@ _TOWER_NAMES = (
     (".mlp.fc1.", ".mlp.c_fc."),
     (".mlp.fc2.", ".mlp.c_proj."),
 )
+_HEAD = "language.lm_head.weight"
 _FUSED = re.compile(r"\.self_attn\.([qkv])_proj\.(weight|bias)$")
 _AGAIN = "Download the checkpoint again; every file of it is needed."
 
@@ -141,21 +142,22 @@ def load_weights(
         CheckpointError: a shard is missing or damaged; weights are missing, unexpected, or of another shape. It names
             them.
     """
-    expected = dict(network.named_parameters())
+    tied = network.language.config.tie_word_embeddings
+    expected = {name: tensor for name, tensor in network.state_dict().items() if not (tied and name == _HEAD)}
     missing = set(expected)
     parts: dict[str, dict[int, Tensor]] = {}
     unexpected: list[str] = []
-    tied = network.language.config.tie_word_embeddings
     for path in shard_paths(folder):
         for published, tensor in _read_shard(path):
             local = local_name(published)
-            if local is None or (tied and published == "lm_head.weight"):
+            if local is None or (tied and local[0] == _HEAD):
                 continue
             name, part = local
             if name not in expected:
                 unexpected.append(published)
                 continue
-            tensor = tensor.to(device_of(name), dtype, copy=True)
+            # Counters (of batch norms) stay integers.
+            tensor = tensor.to(device_of(name), dtype if tensor.is_floating_point() else tensor.dtype, copy=True)
             if part is not None:
                 thirds = parts.setdefault(name, {})
                 thirds[part] = tensor
@@ -170,14 +172,24 @@ def load_weights(
     _check_complete(folder, sorted(missing), sorted(unexpected))
 
 
-def save_weights(network: nn.Module, folder: Path, dtype: torch.dtype) -> None:
-    """Write the parameters of `vision` and `language` under their published names, sharded above 5 GB."""
+def save_weights(vision: VisionEncoder, language: VSTQwen2, folder: Path, dtype: torch.dtype) -> None:
+    """Write all weights under their published names, sharded above 5 GB; a tied head is left out."""
     state = {
-        published: part.detach().to("cpu", dtype, copy=True).contiguous()
-        for name, tensor in network.named_parameters()
-        for published, part in published_tensors(name, tensor)
+        f"{part}.{name}": tensor
+        for part, module in (("vision", vision), ("language", language))
+        for name, tensor in module.state_dict().items()
     }
-    save_torch_state_dict(state, folder, max_shard_size="5GB")
+    if language.config.tie_word_embeddings:
+        del state[_HEAD]
+    save_torch_state_dict(
+        {
+            published: part.to("cpu", dtype if part.is_floating_point() else part.dtype, copy=True).contiguous()
+            for name, tensor in state.items()
+            for published, part in published_tensors(name, tensor)
+        },
+        folder,
+        max_shard_size="5GB",
+    )
     for path in shard_paths(folder):
         path.chmod(0o644)  # they are written through private temporary files
 
@@ -195,7 +207,7 @@ def _read_shard(path: Path) -> Iterator[tuple[str, Tensor]]:
 
 def _without_extra_row(name: str, tensor: Tensor, expected: Tensor) -> Tensor:
     """Drop the one row that the reference's loader appends to embeddings and head: it is random and never trained."""
-    is_vocabulary = name in ("language.model.embed_tokens.weight", "language.lm_head.weight")
+    is_vocabulary = name in ("language.model.embed_tokens.weight", _HEAD)
     return tensor[:-1].clone() if is_vocabulary and len(tensor) == len(expected) + 1 else tensor
 
 
@@ -209,7 +221,8 @@ def _assign(network: nn.Module, name: str, tensor: Tensor, path: Path) -> None:
             f"{path}: {next(published_tensors(name, tensor))[0]} has shape {list(tensor.shape)}, not {list(shape)}",
             "config.json and the weights belong to different models: download both again.",
         )
-    setattr(module, parameter_name, nn.Parameter(tensor))
+    is_parameter = parameter_name in dict(module.named_parameters(recurse=False))
+    setattr(module, parameter_name, nn.Parameter(tensor) if is_parameter else tensor)
 
 
 def _check_complete(folder: Path, missing: list[str], unexpected: list[str]) -> None:
