@@ -47,8 +47,8 @@ class VisionConfig:
         hidden_act: "quick_gelu" or "gelu".
         pool_stride: edge of the square of patches that is pooled into one token; 1 keeps every patch.
         pool_mode: "average" or "max".
-        stem: "patch" is CLIP's single convolution; "conv" is a small stack of convolutions to the same grid (Xiao et al.
-            2021, "Early convolutions help transformers see better"), which learns to read from far fewer pictures.
+        stem: "patch" is CLIP's single convolution; "conv" is a small stack of convolutions to the same grid (Xiao et
+            al. 2021, "Early convolutions help transformers see better"), which learns to read from far fewer pictures.
     """
 
     image_size: int = 336
@@ -167,7 +167,10 @@ def _resize_pillow(frames: Tensor, height: int, width: int) -> Tensor:
     """Return [t, height, width, 3] uint8."""
     resized = np.empty((len(frames), height, width, 3), np.uint8)
     for index, frame in enumerate(frames.cpu().numpy()):
-        resized[index] = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
+        # Rows, then columns. In one call Pillow does the same, but from version 13 on columns first where they shrink
+        # more: 8-bit rounding between the passes would make results depend on the version.
+        rows = Image.fromarray(frame).resize((width, frame.shape[0]), Image.Resampling.BICUBIC)
+        resized[index] = np.asarray(rows.resize((width, height), Image.Resampling.BICUBIC))
     return torch.from_numpy(resized)
 
 
@@ -178,7 +181,7 @@ def _resize_torch(frames: Tensor, height: int, width: int) -> Tensor:
     # differs by many steps at sharp edges, where bicubic overshoots.
     for size in ((pixels.shape[2], width), (height, width)):
         pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True, align_corners=False)
-        pixels = pixels.round().clamp(0, 255)
+        pixels = (pixels + 0.5).floor().clamp(0, 255)  # halves go up, as in Pillow
     return pixels
 
 
