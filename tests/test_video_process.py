@@ -1,0 +1,171 @@
+"""The decoding process: crashes, hangs, interruption, early ends, memory."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from video_clips import read_numbers, write_clip, write_numbered
+
+from videoxl.decode import process, reader
+from videoxl.errors import VideoError
+from videoxl.video import Video
+
+# Runs before the worker's main function in the child: this decoder gives ten frames and then fails in some way.
+BREAK = """
+import os, signal, time
+import videoxl.decode.{module} as module
+def break_down(pictures):
+    for number, picture in enumerate(pictures):
+        if number == 10:
+            {failure}
+        yield picture
+original = module.{name}
+module.{name} = lambda request, alive: break_down(original(request, alive))
+"""
+BREAK_DECORD = {"module": "decord_reader", "name": "read_with_decord"}
+BREAK_PYAV = {"module": "pyav_reader", "name": "PyAVReader"}
+CRASH = "os.kill(os.getpid(), signal.SIGSEGV)"
+HANG = "time.sleep(60)"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_numbered(tmp_path_factory.mktemp("clips") / "clip.mp4", 100, g="24")
+
+
+def sabotage(monkeypatch: pytest.MonkeyPatch, *codes: str) -> None:
+    marker = "from videoxl.decode.worker import main;"
+    assert marker in process._BOOT
+    code = "".join(f"exec({code!r}); " for code in codes)
+    monkeypatch.setattr(process, "_BOOT", process._BOOT.replace(marker, f"{marker} {code}"))
+
+
+@pytest.mark.parametrize("failure, reason", [(CRASH, "SIGSEGV"), (HANG, "no sign of life"), ("1 / 0", "ZeroDivision")])
+def test_other_decoder_goes_on(clip: Path, monkeypatch: pytest.MonkeyPatch, failure: str, reason: str) -> None:
+    video = Video(clip)
+    sabotage(monkeypatch, BREAK.format(failure=failure, **BREAK_DECORD))
+    monkeypatch.setattr(reader, "_MIN_LIMIT_SECONDS", 2.0)
+    pieces = video.read(video.sample(), chunk=4)
+    numbers = [number for piece in pieces for number in read_numbers(piece.frames)]
+    assert numbers == list(range(100))
+    assert pieces.report.decoder == "pyav"
+    assert reason in pieces.report.reason
+    assert pieces.report.frames_lost == 0
+
+
+def test_both_decoders_crash(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = Video(clip)
+    sabotage(monkeypatch, *(BREAK.format(failure=CRASH, **which) for which in (BREAK_DECORD, BREAK_PYAV)))
+    with pytest.raises(VideoError, match=r"clip.mp4: decoding failed \(the decoding process was ended by SIGSEGV\)"):
+        list(video.read(video.sample(), chunk=4))
+
+
+def test_probe_that_hangs_or_crashes(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videoxl.video._PROBE_LIMIT_SECONDS", 0.5)
+    monkeypatch.setattr(process, "_BOOT", "import time; time.sleep(60)")
+    began = time.monotonic()
+    with pytest.raises(VideoError, match=r"cannot be opened \(no sign of life for 0.5 s\)"):
+        Video(clip)
+    assert time.monotonic() - began < 5
+    monkeypatch.setattr(process, "_BOOT", "import os; os.abort()")
+    with pytest.raises(VideoError, match=r"cannot be opened \(the decoding process was ended by SIGABRT\)"):
+        Video(clip)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_early_end_stops_the_child(clip: Path) -> None:
+    video = Video(clip)
+    for end in ("close", "drop", "with"):
+        pieces = video.read(video.sample(), chunk=2)
+        child = pieces._process._process
+        next(pieces)
+        if end == "close":
+            pieces.close()
+            assert next(pieces, None) is None
+        elif end == "with":
+            with pieces:
+                next(pieces)
+        del pieces
+        assert child.poll() is not None
+
+
+SCRIPT = """
+import sys, time
+from videoxl.video import Video
+video = Video(sys.argv[1])
+pieces = video.read(video.sample(), chunk=1)
+next(pieces)
+print(pieces._process._process.pid, flush=True)
+{then}
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+@pytest.mark.parametrize("how", ["killed", "interrupted", "exits"])
+def test_no_child_survives_the_parent(clip: Path, how: str) -> None:
+    # Interrupted while it waits for a message: the child is stopped, so none comes.
+    then = {
+        "killed": "time.sleep(60)",
+        "interrupted": "import os; os.kill(pieces._process._process.pid, 19)  # SIGSTOP\nfor _ in pieces: pass",
+        "exits": "",
+    }[how]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(then=then), str(clip)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    time.sleep(0.5)
+    if how != "exits":
+        parent.send_signal(signal.SIGKILL if how == "killed" else signal.SIGINT)
+    _, errors = parent.communicate(timeout=20)
+    deadline = time.monotonic() + 5
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(child)
+    lines = errors.decode().strip().splitlines()
+    if how == "interrupted":
+        assert lines[-1] == "KeyboardInterrupt"
+    else:
+        assert lines == []
+        assert how == "killed" or parent.returncode == 0
+
+
+def test_child_ignores_interrupts(clip: Path) -> None:
+    video = Video(clip)
+    pieces = video.read(video.sample(), chunk=10)
+    count = len(next(pieces).times)
+    os.kill(pieces._process._process.pid, signal.SIGINT)
+    assert count + sum(len(piece.times) for piece in pieces) == 100
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+@pytest.mark.parametrize("decoder", ["decord", "pyav"])
+def test_slow_consumer_does_not_fill_memory(tmp_path: Path, decoder: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (360, 640, 3), dtype=np.uint8)
+    pictures = [np.roll(noise, number * 7, axis=1) for number in range(240)]  # 166 MB as RGB
+    path = write_clip(tmp_path / "clip.mp4", pictures, g="12", preset="ultrafast", crf="40")
+    video = Video(path, decoder=decoder)
+    pieces = video.read(video.sample(), chunk=16)  # 11 MB each
+    sizes = []
+    for _ in range(3):
+        next(pieces)
+        time.sleep(1)
+        sizes.append(resident_bytes(os.getpid()) + resident_bytes(pieces._process._process.pid))
+    pieces.close()
+    assert max(sizes) - sizes[0] < 40e6
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,120 @@
+"""Which frames of a video to read."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..errors import VideoError
+from .facts import VideoFacts
+
+Mode = Literal["uniform", "keyframes"]
+_TIME_TOLERANCE = 1e-6  # seconds; far below any frame interval, far above float64 rounding
+_RATE_TOLERANCE = 0.1  # of a frame interval; Matroska rounds times to whole milliseconds
+
+
+@dataclass(frozen=True, eq=False)
+class SamplingPlan:
+    """The frames to read, in order of display, none twice.
+
+    Attributes:
+        indices: int64 [t], numbers of the frames, counted from 0 in order of display.
+        times: float64 [t], seconds at which they appear, as a player counts them.
+        mode: "uniform" or "keyframes".
+    """
+
+    indices: np.ndarray
+    times: np.ndarray
+    mode: Mode
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def plan_frames(
+    facts: VideoFacts,
+    max_frames: int = 1024,
+    fps: float | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    mode: Mode = "uniform",
+) -> SamplingPlan:
+    """Choose frames; the arguments and errors are those of `Video.sample`."""
+    _check_arguments(facts, max_frames, fps, start, end, mode)
+    times = facts.times
+    candidates = _frames_between(times, start, end)
+    if mode == "keyframes":
+        candidates = candidates[facts.keyframes[candidates]]
+        if not len(candidates):
+            raise VideoError(
+                f"{facts.path}: no key frame is shown in the chosen time range",
+                "Choose a longer range, or sample uniformly.",
+            )
+    span = times[candidates]
+    count = min(max_frames, len(candidates))
+    if fps is not None:
+        count = min(count, math.floor((span[-1] - span[0]) * fps + _TIME_TOLERANCE) + 1)
+    pick = _nearest(span, count) if mode == "keyframes" else _evenly(span, count)
+    indices = candidates[pick]
+    return SamplingPlan(indices=indices, times=times[indices], mode=mode)
+
+
+def _check_arguments(
+    facts: VideoFacts, max_frames: int, fps: float | None, start: float | None, end: float | None, mode: str
+) -> None:
+    if mode not in ("uniform", "keyframes"):
+        raise VideoError(f"sampling mode {mode!r} is not known", "Choose 'uniform' or 'keyframes'.")
+    if max_frames < 1:
+        raise VideoError(f"max_frames is {max_frames}", "Ask for at least one frame.")
+    if fps is not None and not 0 < fps < math.inf:
+        raise VideoError(f"fps is {fps:g}", "Give a positive number of frames per second.")
+    first, last = 0.0 if start is None else start, math.inf if end is None else end
+    if not first >= 0:
+        raise VideoError(f"start is {first:g} s", "Give seconds from the beginning of the video, 0 or more.")
+    if not last > first:
+        raise VideoError(f"end ({last:g} s) is not after start ({first:g} s)", "Give an end later than the start.")
+    if first >= facts.duration:
+        raise VideoError(
+            f"{facts.path}: start ({first:g} s) is beyond the end of the video ({facts.duration:.2f} s)",
+            "Give an earlier start.",
+        )
+
+
+def _frames_between(times: np.ndarray, start: float | None, end: float | None) -> np.ndarray:
+    """Return indices of the frames that appear in [start, end); if none does, of the one on screen at start."""
+    low = 0 if start is None else int(np.searchsorted(times, start - _TIME_TOLERANCE))
+    high = len(times) if end is None else int(np.searchsorted(times, end - _TIME_TOLERANCE))
+    if low >= high:
+        low = max(low - 1, 0)
+        high = low + 1
+    return np.arange(low, high, dtype=np.int64)
+
+
+def _evenly(times: np.ndarray, count: int) -> np.ndarray:
+    """Return the frames on screen at `count` moments evenly spaced from the first frame to the last.
+
+    At a constant rate this is `np.linspace` over the indices, as the reference samples; that is computed as such,
+    because rounding of the file's time stamps would move some frames by one.
+    """
+    if count >= len(times):
+        return np.arange(len(times))
+    if _is_constant_rate(times):
+        return np.linspace(0, len(times) - 1, count, dtype=np.int64)
+    moments = np.linspace(times[0], times[-1], count) + _TIME_TOLERANCE
+    return np.unique(np.searchsorted(times, moments, side="right") - 1)
+
+
+def _nearest(times: np.ndarray, count: int) -> np.ndarray:
+    """Return the frames nearest to `count` moments evenly spaced from the first to the last."""
+    if count >= len(times):
+        return np.arange(len(times))
+    moments = np.linspace(times[0], times[-1], count)
+    after = np.clip(np.searchsorted(times, moments), 1, len(times) - 1)
+    return np.unique(after - (moments - times[after - 1] < times[after] - moments))
+
+
+def _is_constant_rate(times: np.ndarray) -> bool:
+    even = np.linspace(times[0], times[-1], len(times))
+    interval = (times[-1] - times[0]) / (len(times) - 1)
+    return bool(np.abs(times - even).max() <= _RATE_TOLERANCE * interval)
