@@ -1,5 +1,6 @@
 """Loading and saving whole models: configuration, weights, tokenizer, and the devices they go to."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -118,7 +119,10 @@ def load_tokenizer(folder: Path) -> Any | None:
     if not any((folder / name).exists() for name in ("tokenizer.json", "vocab.json", "tokenizer_config.json")):
         return None
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        with warnings.catch_warnings():
+            # It reads config.json too, and says that the published one has keys of older versions.
+            warnings.simplefilter("ignore", FutureWarning)
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:160]
         raise CheckpointError(f"{folder}: the tokenizer cannot be read ({reason})", "Download it again.") from None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
 from transformers import Qwen2Config
 
 from .errors import CheckpointError
@@ -95,9 +96,9 @@ def read_config(folder: Path) -> ModelConfig:
     generation = read_json(folder / "generation_config.json", required=False)
     ours = read_json(folder / "videoxl.json", required=False)
     _check_supported(config, folder)
-    vision = _read_vision(config, folder)
     eos = generation.get("eos_token_id", config.get("eos_token_id"))
     try:
+        vision = _read_vision(config, folder)
         return ModelConfig(
             language=Qwen2Config(
                 **{key: value for key, value in config.items() if key in _QWEN2_KEYS},
@@ -116,7 +117,7 @@ def read_config(folder: Path) -> ModelConfig:
         )
     except KeyError as error:
         raise CheckpointError(f"{folder / 'config.json'}: key {error} is missing", _ADVICE) from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, StrictDataclassError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {_one_line(error)}", _ADVICE) from None
 
 
