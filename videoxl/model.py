@@ -23,9 +23,10 @@ from .answer import (
 )
 from .budget import DEFAULT_ROOM, Budget, free_slots
 from .checkpoint import Checkpoint, load_checkpoint
-from .condense import Condenser, RatioPolicy, WindowObserver, spans
+from .condense import Condenser, RatioPolicy, WindowObserver
 from .errors import MemoryFileError
 from .memory import BufferStore, VisualMemory
+from .session import Session
 from .video import Video
 from .vision import preprocess
 
@@ -198,15 +199,15 @@ class VideoXL:
                         chunk = next(reader, None)
                     if chunk is None:
                         break
-                    with _timed(timings, "encode"):
+                    with _timed(timings, "encode", self.device):
                         tokens = self.encode_frames(chunk.frames)
-                    with _timed(timings, "condense"):
+                    with _timed(timings, "condense", self.device):
                         session.feed(tokens.flatten(0, 1).to(self.device), np.repeat(chunk.times, per_frame))
                     num_frames += len(chunk.times)
                     if on_progress is not None:
                         on_progress(Progress(num_frames, len(plan), dict(timings)))
                 warnings = reader.report.warnings
-            with _timed(timings, "condense"):
+            with _timed(timings, "condense", self.device):
                 memory = session.finish()
         return replace(memory, num_frames=num_frames, timings=timings, warnings=warnings)
 
@@ -304,7 +305,7 @@ class VideoXL:
         window: int | None = None,
         room: int = DEFAULT_ROOM,
         on_window: WindowObserver | None = None,
-    ) -> "_Session":
+    ) -> Session:
         """Return a session for a video of at most so many visual tokens, after checking that it fits."""
         if prefix_ids is None:
             prefix_ids = encode(self.tokenizer, self.config.prompt.partition("<image>")[0])
@@ -312,59 +313,16 @@ class VideoXL:
         budget = Budget(self.config, len(prefix_ids), room, free_slots(self.config, self.device, self.dtype))
         policy = ratio if isinstance(ratio, RatioPolicy) else budget.choose(num_tokens, ratio)
         need = budget.check(num_tokens, policy, window)
-        return _Session(self, policy, prefix_ids, window, need.slots + need.longest_window, on_window)
-
-
-class _Session:
-    """One video on its way into memory."""
-
-    def __init__(
-        self,
-        model: VideoXL,
-        policy: RatioPolicy,
-        prefix_ids: Sequence[int],
-        window: int,
-        capacity: int,
-        on_window: WindowObserver | None,
-    ) -> None:
-        self._model = model
-        self._prefix_ids = tuple(int(token) for token in prefix_ids)
-        self._store = BufferStore(capacity)
-        self._times: list[np.ndarray] | None = []
-        self._condenser = Condenser(model.language, self._store, policy, window, on_window)
-        with torch.no_grad():
-            self._condenser.read_prefix(torch.tensor([self._prefix_ids], dtype=torch.long, device=model.device))
-
-    @torch.no_grad()
-    def feed(self, tokens: Tensor, times: np.ndarray | None) -> None:
-        """Take visual tokens [n, hidden] and the seconds of each."""
-        if times is None or self._times is None:
-            self._times = None
-        else:
-            self._times.append(times)
-        self._condenser.feed(tokens[None])
-
-    @torch.no_grad()
-    def finish(self) -> VisualMemory:
-        """Return the memory."""
-        self._condenser.finish()
-        plans = self._condenser.plans
-        times = None if self._times is None else np.concatenate([*self._times, np.empty(0)])
-        return VisualMemory(
-            layers=tuple((keys[0], values[0]) for keys, values in self._store.layers()),
-            prefix_ids=self._prefix_ids,
-            ratios=tuple(plan.ratio for plan in plans),
-            window_vsts=tuple(plan.num_vst for plan in plans),
-            spans=None if times is None else spans(plans, times),
-            num_visual_tokens=sum(plan.num_tokens for plan in plans),
-            fingerprint=self._model.fingerprint,
-        )
+        condenser = Condenser(self.language, BufferStore(need.slots + need.longest_window), policy, window, on_window)
+        return Session(condenser, prefix_ids, self.device, self.fingerprint)
 
 
 @contextlib.contextmanager
-def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+def _timed(timings: dict[str, float], stage: str, device: torch.device | None = None) -> Iterator[None]:
     started = time.perf_counter()
     yield
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)  # a GPU works behind our back; once per chunk costs nothing
     timings[stage] += time.perf_counter() - started
 
 
