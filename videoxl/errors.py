@@ -1,0 +1,46 @@
+"""The one family of errors that videoxl raises on purpose.
+
+Every error carries two sentences: what is wrong (`str(error)`, naming the file or value) and what to do about it
+(`error.advice`). The command line prints exactly those two lines.
+"""
+
+
+class VideoXLError(Exception):
+    """Base of the errors that the command line shows without a traceback.
+
+    Args:
+        problem: one line that names the file or value and says what is wrong with it.
+        advice: one line that says what the user can do.
+    """
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(problem)
+        self.advice = advice
+
+    def __reduce__(self) -> tuple[type["VideoXLError"], tuple[str, str]]:
+        # Errors travel from the decoding process to ours: pickle must keep the advice.
+        return type(self), (str(self), self.advice)
+
+
+class VideoError(VideoXLError):
+    """A video cannot be opened, has no pictures, is damaged beyond use, or may not be read (playlist, network)."""
+
+
+class CheckpointError(VideoXLError):
+    """A model checkpoint is missing, incomplete, or not of a layout that videoxl reads."""
+
+
+class MemoryFileError(VideoXLError):
+    """A saved visual memory is damaged, from a newer version, or made by another model."""
+
+
+class BudgetError(VideoXLError):
+    """The request does not fit the model's positions, its trained ratios, or the device's memory."""
+
+
+class QuestionError(VideoXLError):
+    """A question is empty or too long."""
+
+
+class RunError(VideoXLError):
+    """A run over many items cannot start or go on."""
