@@ -1,7 +1,8 @@
 """Small clips written by the tests, and an independent reading of any clip to compare with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from fractions import Fraction
+from itertools import chain, count
 from pathlib import Path
 
 import av
@@ -27,20 +28,22 @@ def read_numbers(frames: np.ndarray) -> list[int]:
 
 def write_clip(
     path: Path,
-    pictures: Sequence[np.ndarray],
+    pictures: Iterable[np.ndarray],
     fps: int = 30,
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
-    ticks: Sequence[int] | None = None,
+    ticks: Iterable[int] | None = None,
     **options: str,
 ) -> Path:
     """Encode pictures; `ticks` are their times in 1/fps seconds, by default 0, 1, 2 ..."""
-    height, width = pictures[0].shape[:2]
+    pictures = iter(pictures)
+    first = next(pictures)
+    height, width = first.shape[:2]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.time_base = stream.codec_context.time_base = Fraction(1, fps)
-        for tick, picture in zip(ticks or range(len(pictures)), pictures, strict=True):
+        for tick, picture in zip(ticks or count(), chain([first], pictures), strict=False):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts, frame.time_base = tick, Fraction(1, fps)
             container.mux(stream.encode(frame))
@@ -48,9 +51,9 @@ def write_clip(
     return path
 
 
-def write_numbered(path: Path, count: int, **options: object) -> Path:
+def write_numbered(path: Path, length: int, **options: object) -> Path:
     """Encode a clip whose frames show their own numbers."""
-    return write_clip(path, [numbered_picture(number) for number in range(count)], **options)  # type: ignore[arg-type]
+    return write_clip(path, [numbered_picture(number) for number in range(length)], **options)  # type: ignore[arg-type]
 
 
 def write_sound(path: Path, seconds: int = 1) -> Path:
