@@ -1,0 +1,36 @@
+"""The `videoxl` program: its commands, one file each. No command module imports torch until a command runs."""
+
+from typing import Annotated
+
+import typer
+
+from videoxl import __version__
+
+from .ask import ask
+from .models import app as models_app
+
+app = typer.Typer(
+    name="videoxl",
+    help="Ask questions about long videos.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(ask)
+app.add_typer(models_app, name="models")
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"videoxl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Ask questions about long videos."""

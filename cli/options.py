@@ -1,0 +1,102 @@
+"""Options that several commands share: one name, one default, one help text each."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import typer
+
+
+class SamplingMode(StrEnum):
+    """How frames are chosen."""
+
+    uniform = "uniform"
+    keyframes = "keyframes"
+
+
+class Dtype(StrEnum):
+    """What weights are converted to."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+def parse_seconds(text: str) -> float:
+    """Return seconds from "90", "1:30" or "00:01:30.5"."""
+    try:
+        parts = [float(part) for part in text.split(":")]
+    except ValueError:
+        parts = []
+    if not 1 <= len(parts) <= 3 or any(part < 0 for part in parts[1:]):
+        raise typer.BadParameter(f"{text!r} is not a time. Give seconds, MM:SS or HH:MM:SS.")
+    return sum(part * 60**place for place, part in enumerate(reversed(parts)))
+
+
+def parse_ratio(text: str) -> int | Literal["auto"]:
+    """Return a ratio: "auto" or a whole number."""
+    if text == "auto":
+        return "auto"
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a ratio. Give auto or a whole number.") from None
+
+
+def _check_ratio(text: str) -> str:
+    """Let typer refuse what is no ratio; an option has one type for it, so the command calls `parse_ratio` again."""
+    parse_ratio(text)
+    return text
+
+
+VideoFile = Annotated[str, typer.Argument(metavar="VIDEO", help="A local video file.", show_default=False)]
+ModelName = Annotated[
+    str,
+    typer.Option("--model", help="A bundled or published name (see `videoxl models list`), a folder, or a hub id."),
+]
+MaxFrames = Annotated[int, typer.Option("--max-frames", min=1, help="Read at most so many frames.")]
+Fps = Annotated[float, typer.Option("--fps", help="Read at most so many frames per second of video.")]
+Ratio = Annotated[
+    str,
+    typer.Option(
+        "--ratio",
+        callback=_check_ratio,
+        metavar="auto|N",
+        help="Visual tokens that one memory slot sums up; auto is the smallest that fits.",
+    ),
+]
+Start = Annotated[
+    float | None,
+    typer.Option(
+        "--start",
+        parser=parse_seconds,
+        metavar="TIME",
+        help="Leave out what is before: seconds or HH:MM:SS.",
+        show_default=False,
+    ),
+]
+End = Annotated[
+    float | None,
+    typer.Option(
+        "--end",
+        parser=parse_seconds,
+        metavar="TIME",
+        help="Leave out what is from there on: seconds or HH:MM:SS.",
+        show_default=False,
+    ),
+]
+Sampling = Annotated[
+    SamplingMode, typer.Option("--sampling", help="Even spacing in time, or key frames only (fast on long files).")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
+DtypeOption = Annotated[
+    Dtype, typer.Option("--dtype", help="Precision; auto is float32 on the CPU and 16 bit on a GPU.")
+]
+MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Answer with at most so many tokens.")]
+Temperature = Annotated[float, typer.Option("--temperature", min=0.0, help="0 gives the likeliest answer.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="Draw the same answer again (with --temperature).", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own warnings.")]

@@ -1,0 +1,179 @@
+"""What commands show: results on stdout, all else on stderr, and the one place that turns errors into exit codes."""
+
+import contextlib
+import json
+import logging
+import sys
+import time
+import traceback
+import unicodedata
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from videoxl.errors import VideoXLError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from videoxl.model import Progress
+
+
+def printable(text: str) -> str:
+    """Return text without terminal control sequences: file names and answers come from strangers."""
+    return "".join(_escaped(c) if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character if character in "\n\t" else character.encode("unicode_escape").decode()
+
+
+def message(text: str) -> None:
+    """Print one line on stderr, whatever the text contains. Never wrapped: it may hold a path to copy."""
+    typer.echo(" ".join(printable(text).split()), err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on stdout. ASCII, so that any name of a file survives any encoding."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def stream(pieces: Iterable[str]) -> str:
+    """Print pieces of text on stdout as they come, then a newline; return the text without white space around it."""
+    text, pending = "", ""
+    for piece in pieces:
+        pending += piece
+        # White space is held back until something follows it, and dropped at the start.
+        shown = pending.rstrip() if text else pending.strip()
+        if shown:
+            typer.echo(printable(shown), nl=False)
+            sys.stdout.flush()
+            text, pending = text + shown, pending[len(pending.rstrip()) :]
+    typer.echo()
+    return text
+
+
+@contextlib.contextmanager
+def error_boundary(debug: bool = False) -> Iterator[None]:
+    """Turn errors into one or two lines on stderr and an exit code; keep libraries from writing to the terminal.
+
+    Args:
+        debug: show tracebacks, and let the libraries write.
+    """
+    try:
+        with contextlib.nullcontext() if debug else _quiet_libraries():
+            yield
+    except KeyboardInterrupt:
+        message("interrupted")
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        raise  # typer ends the program without a word
+    except VideoXLError as error:
+        _fail(str(error), error.advice, debug)
+    except Exception as error:
+        _fail(
+            f"{type(error).__name__}: {error}", "This is a bug in videoxl: run again with --debug for details.", debug
+        )
+
+
+def _fail(problem: str, advice: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    message(f"error: {problem}")
+    message(advice)
+    raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+class StatusLine:
+    """One line on stderr that says what goes on, and is gone afterwards. Nothing where stderr is no terminal.
+
+    Args:
+        enabled: False shows nothing at all.
+    """
+
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled and sys.stderr.isatty()
+        self._bar: Bar | None = None
+        self._task: Any = None
+        self._started = 0.0
+
+    def __enter__(self) -> "StatusLine":
+        if self._enabled:
+            from rich.console import Console
+            from rich.progress import BarColumn, SpinnerColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            columns = (
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[detail]}"),
+            )
+            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("", total=None, detail="")
+            self._bar.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def stage(self, name: str) -> None:
+        """Say what begins now."""
+        self._started = time.perf_counter()
+        if self._bar is not None:
+            self._bar.update(self._task, description=printable(name), total=None, completed=0, detail="")
+
+    def frames(self, progress: "Progress") -> None:
+        """Show how many frames are done; the `on_progress` of `VideoXL.watch`."""
+        if self._bar is not None:
+            detail = frames_detail(progress.frames_done, progress.frames_total, time.perf_counter() - self._started)
+            self._bar.update(self._task, completed=progress.frames_done, total=progress.frames_total, detail=detail)
+
+
+def frames_detail(done: int, total: int, seconds: float) -> str:
+    """Return for example "256/1024 frames, 64.0 frames/s, 0:12 left"."""
+    if not done or seconds <= 0:
+        return f"{done}/{total} frames"
+    left = round((total - done) * seconds / done)
+    return f"{done}/{total} frames, {done / seconds:.1f} frames/s, {left // 60}:{left % 60:02d} left"
+
+
+def size(num_bytes: int | None) -> str:
+    """Return for example "16.8 GB"."""
+    if num_bytes is None:
+        return "-"
+    unit, scale = ("GB", 1e9) if num_bytes >= 1e9 else ("MB", 1e6)
+    return f"{num_bytes / scale:.1f} {unit}"
+
+
+def table(header: list[str], rows: list[list[str]]) -> None:
+    """Print columns on stdout; plain text, so that it reads the same in a pipe."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, *rows]:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def markdown(text: str) -> None:
+    """Print Markdown on stdout: rendered on a terminal, as it is in a pipe."""
+    if not sys.stdout.isatty():
+        typer.echo(text.rstrip())
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(text))
