@@ -1,0 +1,142 @@
+"""What commands show, and how the real program ends: streams, progress, signals, pipes."""
+
+import io
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_models import checkpoint
+from video_clips import write_numbered
+
+from videoxl.checkpoint import save_checkpoint
+from videoxl.cli.render import StatusLine, frames_detail, printable, size, stream
+from videoxl.model import Progress
+
+PROGRAM = "from videoxl.cli.main import app; app()"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "pieces, text",
+    [
+        (["red"], "red"),
+        ([" ", "\n a", " b", " ", "", "c \n", " "], "a b c"),
+        ([], ""),
+        (["", " "], ""),
+    ],
+)
+def test_stream_shows_pieces_as_they_come(pieces: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def watched() -> object:
+        for index, piece in enumerate(pieces):
+            yield piece
+            shown.append(capsys.readouterr().out)
+            assert "".join(shown) == "".join(pieces[: index + 1]).strip()
+
+    shown: list[str] = []
+    assert stream(watched()) == text
+    assert "".join(shown) + capsys.readouterr().out == text + "\n"
+
+
+def test_printable_keeps_text_and_drops_control() -> None:
+    kept = "Größe: 漢字, فا\u200cرسی, 👩\u200d🚀, a\u00a0b\n\t"
+    assert printable(kept) == kept
+    assert printable("\x1b]0;x\x07\x9b1m\udcff") == "\\x1b]0;x\\x07\\x9b1m\\udcff"
+
+
+def test_progress_is_shown_and_vanishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with StatusLine(enabled=True) as status:
+        status.stage("watching")
+        status.frames(Progress(32, 64, {}))
+        assert status._bar is not None
+        status._bar.refresh()
+        assert "watching" in terminal.getvalue() and "32/64 frames" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\x1b[2K")  # the line is erased
+
+
+@pytest.mark.parametrize("enabled, stderr", [(False, Terminal()), (True, io.StringIO())])
+def test_no_progress_elsewhere(monkeypatch: pytest.MonkeyPatch, enabled: bool, stderr: io.StringIO) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr)
+    with StatusLine(enabled) as status:
+        status.stage("watching")
+        status.frames(Progress(32, 64, {}))
+    assert stderr.getvalue() == ""
+
+
+def test_details() -> None:
+    assert frames_detail(256, 1024, 4.0) == "256/1024 frames, 64.0 frames/s, 0:12 left"
+    assert frames_detail(0, 1024, 4.0) == "0/1024 frames"
+    assert frames_detail(1, 101, 1.5) == "1/101 frames, 0.7 frames/s, 2:30 left"
+    assert (size(16_800_000_000), size(23_400_000), size(None)) == ("16.8 GB", "23.4 MB", "-")
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("program")
+    save_checkpoint(checkpoint(), folder / "tiny", torch.float32)
+    clip = write_numbered(folder / "clip.mp4", 20, fps=10)
+    return ["ask", str(clip), "What?", "--model", str(folder / "tiny"), "--device", "cpu", "--max-new-tokens", "5"]
+
+
+def start(program: str, arguments: list[str], tmp_path: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+
+
+def test_the_program_keeps_streams_apart(arguments: list[str], tmp_path: Path) -> None:
+    output, errors = start(PROGRAM, arguments, tmp_path).communicate(timeout=120)
+    assert output.endswith(b"\n") and len(output) > 1
+    assert errors == b""
+
+
+def test_ctrl_c_is_one_line(arguments: list[str], tmp_path: Path) -> None:
+    stuck = (
+        "import time; import videoxl.model as m; m.VideoXL.watch = lambda *a, **k: (print('ready'), time.sleep(99));"
+    )
+    process = start("import sys; sys.stdout.reconfigure(line_buffering=True);" + stuck + PROGRAM, arguments, tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (130, b"", b"interrupted\n")
+
+
+def test_a_closed_pipe_is_no_crash(arguments: list[str], tmp_path: Path) -> None:
+    process = start(PROGRAM, arguments, tmp_path)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=60) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, code, text",
+    [
+        (["--help"], 0, b"Ask questions about long videos."),
+        (["ask", "--help"], 0, b"--max-frames"),
+        (["--version"], 0, b"videoxl "),
+        ([], 2, b"Ask questions about long videos."),
+        (["models", "list"], 0, b"video-xl-7b"),
+        (["ask", "missing.mp4", "Why?"], 1, b"error: missing.mp4: no such file\nCheck the path.\n"),
+    ],
+)
+def test_nothing_heavy_is_imported(arguments: list[str], code: int, text: bytes, tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom videoxl.cli.main import app\ntry:\n    app()\nfinally:\n"
+        "    assert not {'torch', 'transformers', 'open_clip', 'decord', 'av'} & set(sys.modules)\n"
+    )
+    process = start(program, arguments, tmp_path)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert text in (output if code == 0 else errors)
+    assert (errors if code == 0 else output) == b""
