@@ -1,0 +1,87 @@
+"""The demo video shows what its script says, and the bundled model answers what README asks about it."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from videoxl.cli.main import app
+from videoxl.train.world import draw_card
+from videoxl.video import Video
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "assets" / "demo.mp4"
+
+
+def load_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_demo", ROOT / "scripts" / "make_demo.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+make_demo = load_script()
+
+
+def frames_at(times: list[float]) -> np.ndarray:
+    video = Video(DEMO)
+    return np.concatenate([
+        chunk.frames for time in times for chunk in video.read(video.sample(1, start=time, end=time + 0.05))
+    ])  # fmt: skip
+
+
+def test_is_short_of_a_megabyte_and_minutes_long() -> None:
+    assert DEMO.stat().st_size < 1_000_000
+    video = Video(DEMO)
+    assert (video.duration, video.width, video.height) == (pytest.approx(288, abs=0.2), 640, 360)
+
+
+@pytest.mark.parametrize("shown", make_demo.APPEARANCES, ids=lambda shown: shown.card.kind)
+def test_cards_are_shown_at_their_times(shown: object) -> None:
+    start, end = shown.seconds, shown.seconds + make_demo.CARD_SECONDS
+    frames = frames_at([start - 0.125, start, (start + end) / 2, end - 0.125, end]).astype(float)
+    plain = Image.new("RGB", make_demo.SIZE, (255, 0, 255))
+    card = np.asarray(draw_card(shown.card, make_demo.layout(shown.card), plain)[0], float)
+    inside = np.any(card != (255, 0, 255), axis=2)
+    assert 0.4 < inside.mean() < 0.6
+    errors = np.abs(frames - card)[:, inside].mean(axis=(1, 2))
+    assert np.all(errors[1:4] < 8) and np.all(errors[[0, 4]] > 40), errors
+
+
+def test_readme_shows_the_script_s_table() -> None:
+    assert make_demo.table() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_at_most_one_card_of_a_kind() -> None:
+    kinds = [shown.card.kind for shown in make_demo.APPEARANCES]
+    assert sorted(kinds) == ["number", "shape", "word"]
+
+
+QUESTIONS = [
+    *((shown.question, shown.answer) for shown in make_demo.APPEARANCES),
+    ("What shape is on the card?", "circle"),
+    ("What color is the card with the number?", "blue"),
+    ("Is there a card in the video?", "yes"),
+]
+
+
+@pytest.mark.parametrize("ratio", ["auto", "16"])
+@pytest.mark.parametrize("question, answer", QUESTIONS)
+def test_the_bundled_model_answers(question: str, answer: str, ratio: str) -> None:
+    arguments = ["ask", str(DEMO), question, "--ratio", ratio, "--device", "cpu", "--json"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.stderr
+    said = json.loads(result.stdout)
+    assert (said["answer"], said["frames"], said["model"]) == (answer, 288, "videoxl-nano")
+    assert len(result.stderr.splitlines()) == 1 and "--model video-xl-7b" in result.stderr
+
+
+def test_no_card_in_the_first_minute() -> None:
+    result = CliRunner().invoke(app, ["ask", str(DEMO), "Is there a card in the video?", "--end", "60", "--quiet"])
+    assert (result.stdout, result.stderr) == ("no\n", "")
