@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Train videoxl-nano from scratch, or go on with a run that was stopped.
+
+    python scripts/train_nano.py RUN_FOLDER [--media CLIPS] [--workers 2] [--threads 1]
+
+Everything is kept in RUN_FOLDER: rendered pictures, checkpoints (every two minutes), `log.jsonl`, and at the end the
+model in `RUN_FOLDER/videoxl-nano`. The same command resumes. CLIPS is any folder of videos, for the haystack.
+"""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+
+from videoxl.train.nano import Recipe, train_nano
+
+
+def main() -> None:
+    """Parse the options and train."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--media", type=Path, help="folder of real clips (default: rendered scenes only)")
+    parser.add_argument("--workers", type=int, default=2, help="processes that render pictures")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch; more than free cores slows down")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    recipe = dataclasses.replace(Recipe(), workers=args.workers)
+    model = train_nano(args.folder, args.media, recipe, lambda line: print(json.dumps(line), flush=True))
+    print(model)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""The recipe of videoxl-nano: render a world, learn to read it, learn to remember it, write a checkpoint.
+
+Every step leaves its result in the run folder and is skipped when that is there; a stopped run goes on where it was.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import PreTrainedTokenizerFast, Qwen2Config
+
+from videoxl.checkpoint import Checkpoint, save_checkpoint
+from videoxl.config import CHAT_PROMPT, ModelConfig
+from videoxl.language import VSTQwen2
+from videoxl.train.pictures import PicturePool, PoolConfig, background, make_pool, squash
+from videoxl.train.questions import build_tokenizer
+from videoxl.train.reading import LABEL_NAMES, Reader, augment, batch, normalise, reading_loss
+from videoxl.train.scenes import crop, footage, random_size, scene
+from videoxl.train.trainer import (
+    Metrics,
+    StageConfig,
+    convolutions_as_before,
+    convolutions_as_matrices,
+    run_stage,
+)
+from videoxl.train.videos import Bank, Student, VideoSource
+from videoxl.train.world import weather
+from videoxl.vision import Preprocessing, VisionConfig, VisionEncoder
+
+HIDDEN = 256
+LABEL_GRID = 12  # label cells along each side of a picture: two by two a patch
+VISION = VisionConfig(
+    image_size=96,
+    patch_size=16,
+    hidden_size=192,
+    intermediate_size=768,
+    num_hidden_layers=4,
+    num_attention_heads=3,
+    hidden_act="gelu",
+    select_layer=-1,
+    pool_stride=3,
+    stem="conv",
+)
+PREPROCESSING = Preprocessing(image_size=96, mode="squash")
+WINDOW = 64  # visual tokens: 16 frames
+RATIOS = (2, 4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How much of everything. The defaults are those of the bundled model.
+
+    Args:
+        pictures: rendered cards and empty pictures.
+        scenes: rendered haystack scenes, 32 frames each; footage comes on top.
+        crops: times that each clip of the footage is taken into the haystack, cropped anew.
+        reading: the stage of the vision tower; `reading_batch` pictures a step.
+        memory: the stage of the language model.
+        workers: processes that render.
+    """
+
+    pictures: int = 140_000
+    scenes: int = 250
+    crops: int = 4
+    reading: StageConfig = field(
+        default_factory=lambda: StageConfig("reading", steps=4000, matrix_lr=6e-3, log_every=100)
+    )
+    reading_batch: int = 64
+    memory: StageConfig = field(default_factory=lambda: StageConfig("memory", steps=4000, matrix_lr=3e-3))
+    workers: int = 2
+    seed: int = 0
+
+
+def build_language(tokenizer: PreTrainedTokenizerFast) -> VSTQwen2:
+    """Return the language model with random weights."""
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=HIDDEN,
+        intermediate_size=704,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=32768,
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        initializer_range=0.04,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+    )
+    return VSTQwen2(config)
+
+
+def learn_to_read(folder: Path, clips: list[np.ndarray], recipe: Recipe, accelerator: Accelerator) -> Iterator[Metrics]:
+    """Run the first stage; afterwards `folder / "encoder.pt"` holds the vision tower and the projector."""
+    pool = _cards(folder, clips, recipe)
+    torch.manual_seed(recipe.seed)
+    reader = Reader(VisionEncoder(VISION, HIDDEN), HIDDEN, LABEL_GRID)
+    convolutions_as_matrices(reader.encoder)
+
+    def loss(module: nn.Module, step: int) -> tuple[Tensor, Metrics]:
+        rng = np.random.default_rng((recipe.seed, step))
+        indices = np.sort(rng.choice(len(pool.kind), recipe.reading_batch, replace=False))
+        data = batch(pool, indices, ("images", *LABEL_NAMES))
+        pixels = normalise(augment(data["images"], torch.Generator().manual_seed(step)), PREPROCESSING)
+        labels = {name: data[name].to(accelerator.device) for name in LABEL_NAMES}
+        return reading_loss(module(pixels.to(accelerator.device)), labels)
+
+    # In training at this size, torch's fused attention is the slowest of its kernels on the CPU.
+    kernel = SDPBackend.FLASH_ATTENTION if accelerator.device.type == "cuda" else SDPBackend.MATH
+    with sdpa_kernel(kernel):
+        yield from run_stage(reader, loss, recipe.reading, folder, accelerator)
+    convolutions_as_before(reader.encoder)
+    _write(folder / "encoder.pt", reader.encoder.state_dict())
+
+
+def _cards(folder: Path, clips: list[np.ndarray], recipe: Recipe) -> PicturePool:
+    config = PoolConfig(PREPROCESSING.image_size, LABEL_GRID, recipe.pictures, seed=recipe.seed)
+    return make_pool(folder / "cards", config, clips, recipe.workers)
+
+
+def load_encoder(folder: Path) -> VisionEncoder:
+    """Return the vision encoder of a finished first stage."""
+    encoder = VisionEncoder(VISION, HIDDEN)
+    encoder.load_state_dict(torch.load(folder / "encoder.pt", weights_only=True))
+    return encoder.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def encode_pictures(encoder: VisionEncoder, images: np.ndarray, device: torch.device) -> np.ndarray:
+    """Return visual tokens float16 [n, p, hidden] of pictures uint8 [n, s, s, 3]."""
+    pieces = []
+    for start in range(0, len(images), 256):
+        pixels = normalise(torch.from_numpy(np.ascontiguousarray(images[start : start + 256])), PREPROCESSING)
+        pieces.append(encoder(pixels.to(device)).half().cpu().numpy())
+    return np.concatenate(pieces)
+
+
+def make_bank(folder: Path, clips: list[np.ndarray], recipe: Recipe, device: torch.device) -> Bank:
+    """Return the visual tokens that training videos are made of, from `folder` if they are there already."""
+    cards = _cards(folder, clips, recipe)
+    shown = [(index, card) for index in range(recipe.pictures) if (card := cards.card(index))]
+    indices, labels = np.array([index for index, _ in shown]), [card for _, card in shown]
+    path = folder / "bank.npz"
+    if not path.exists():
+        encoder = load_encoder(folder).to(device)
+        haystacks = [encode_pictures(encoder, frames, device) for frames in _haystacks(clips, recipe)]
+        tokens = np.concatenate([
+            encode_pictures(encoder, cards.images[part], device) for part in np.array_split(indices, 64)
+        ])  # fmt: skip
+        lengths = np.array([len(frames) for frames in haystacks])
+        with path.with_suffix(".new").open("wb") as file:
+            np.savez(file, cards=tokens, haystacks=np.concatenate(haystacks), lengths=lengths)
+        path.with_suffix(".new").rename(path)
+    stored = np.load(path)
+    haystacks = np.split(stored["haystacks"], np.cumsum(stored["lengths"])[:-1])
+    return Bank(stored["cards"], labels, haystacks)
+
+
+def _haystacks(clips: list[np.ndarray], recipe: Recipe) -> Iterator[np.ndarray]:
+    """Yield scenes without cards as pictures uint8 [n, s, s, 3]."""
+    rng = np.random.default_rng((recipe.seed, 99))
+    size = PREPROCESSING.image_size
+    for _ in range(recipe.scenes):
+        yield np.stack([squash(weather(frame, rng), size) for frame in scene(rng, 32, random_size(rng))])
+    for clip in clips:
+        for _ in range(recipe.crops):
+            seed = int(rng.integers(1 << 30))  # one crop for the whole clip: a camera does not jump
+            frames = (crop(frame, np.random.default_rng(seed)) for frame in clip)
+            yield np.stack([squash(weather(frame, rng), size) for frame in frames])
+    for _ in range(recipe.scenes * 4):  # stills: more kinds of picture than scenes have
+        yield squash(weather(background(rng, clips, 0.5), rng), size)[None]
+
+
+def learn_to_remember(
+    folder: Path, clips: list[np.ndarray], recipe: Recipe, accelerator: Accelerator
+) -> Iterator[Metrics]:
+    """Run the second stage; afterwards `folder / "language.pt"` holds the language model."""
+    tokenizer = build_tokenizer()
+    bank = make_bank(folder, clips, recipe, accelerator.device)
+    source = VideoSource(bank, tokenizer, recipe.memory.steps, seed=recipe.seed)
+    torch.manual_seed(recipe.seed)
+    prefix = tokenizer(CHAT_PROMPT.partition("<image>")[0], add_special_tokens=False)["input_ids"]
+    student = Student(build_language(tokenizer), prefix)
+
+    def loss(module: nn.Module, step: int) -> tuple[Tensor, Metrics]:
+        return module(source.batch(step).to(accelerator.device))
+
+    yield from run_stage(student, loss, recipe.memory, folder, accelerator)
+    _write(folder / "language.pt", student.language.state_dict())
+
+
+def write_model(folder: Path, out: Path) -> None:
+    """Write the checkpoint of a finished run in our layout, 16 bit."""
+    tokenizer = build_tokenizer()
+    language = build_language(tokenizer)
+    language.load_state_dict(torch.load(folder / "language.pt", weights_only=True))
+    config = ModelConfig(
+        language=language.config,
+        vision=VISION,
+        preprocessing=PREPROCESSING,
+        window=WINDOW,
+        ratios=RATIOS,
+        name="videoxl-nano",
+        eos_token_ids=(tokenizer.eos_token_id,),
+    )
+    save_checkpoint(Checkpoint(config, load_encoder(folder), language, tokenizer), out, torch.float16)
+
+
+def train_nano(
+    folder: Path, media: Path | None, recipe: Recipe | None = None, on_line: Callable[[Metrics], None] | None = None
+) -> Path:
+    """Train the model and return the folder of its checkpoint, `folder / "videoxl-nano"`.
+
+    Args:
+        folder: the run: pools, checkpoints, log. The same call on the same folder resumes.
+        media: a folder of clips for the haystack, or None for rendered scenes only.
+        recipe: how much of everything.
+        on_line: called with every line of metrics.
+    """
+    recipe = recipe or Recipe()
+    folder.mkdir(parents=True, exist_ok=True)
+    clips = _clips(folder, media)
+    accelerator = Accelerator(mixed_precision="bf16")
+    for result, stage in (("encoder.pt", learn_to_read), ("language.pt", learn_to_remember)):
+        if not (folder / result).exists():
+            for line in stage(folder, clips, recipe, accelerator):
+                if on_line:
+                    on_line(line)
+    write_model(folder, folder / "videoxl-nano")
+    return folder / "videoxl-nano"
+
+
+def _clips(folder: Path, media: Path | None) -> list[np.ndarray]:
+    """Return the footage, decoded once and then kept in the run folder."""
+    path = folder / "clips.npz"
+    if not path.exists():
+        clips = footage(media) if media else []
+        with path.with_suffix(".new").open("wb") as file:
+            np.savez(file, *clips)
+        path.with_suffix(".new").rename(path)
+    stored = np.load(path)
+    return [stored[name] for name in stored.files]
+
+
+def _write(path: Path, state: dict[str, Tensor]) -> None:
+    torch.save({name: tensor.cpu() for name, tensor in state.items()}, path.with_suffix(".new"))
+    path.with_suffix(".new").rename(path)

@@ -1,0 +1,226 @@
+"""What can be asked about a video of the synthetic world, in many phrasings, and the tokenizer that spells the answers.
+
+Answers are bare ("tiger", "42", "red", "yes"); what is not in the video is said to be missing ("there is no number.").
+Words and numbers are answered character by character, so that words never seen in training can be read out.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from videoxl.config import CHAT_PROMPT
+from videoxl.train.world import COLOURS, KINDS, LETTERS, SHAPES, Card
+
+END = "<|im_end|>"
+_SPECIAL = ("<|endoftext|>", "<|im_start|>", END, "[UNK]")
+_MARKS = ".,?!:;'\"()-"
+
+# {c} is colour or color, {s} the name of a shape or "shape", {k} a kind of card.
+PHRASINGS: dict[str, tuple[str, ...]] = {
+    "word": (
+        "What word is written on the card?",
+        "What word is on the card?",
+        "Which word is shown on the card?",
+        "Which word can be read on the card?",
+        "Read the word on the card.",
+        "What is the word on the card?",
+        "Tell me the word on the card.",
+    ),
+    "number": (
+        "What number is shown on the card?",
+        "What number is on the card?",
+        "Which number is written on the card?",
+        "What is the number on the card?",
+        "Which number does the card show?",
+        "Read the number on the card.",
+        "Tell me the number on the card.",
+        "Which number can be seen on the card?",
+    ),
+    "text": (
+        "What does the card say?",
+        "What is written on the card?",
+        "What text is on the card?",
+        "Read the card.",
+        "What can be read on the card?",
+        "Read what is written on the card.",
+    ),
+    "shape": (
+        "What shape is on the card?",
+        "What shape is shown on the card?",
+        "Which shape does the card show?",
+        "Which shape is drawn on the card?",
+        "What is the shape on the card?",
+        "What shape can be seen on the card?",
+        "Name the shape on the card.",
+        "Tell me the shape on the card.",
+    ),
+    "shape_colour": (
+        "What {c} is the {s}?",
+        "What {c} is the {s} on the card?",
+        "Which {c} is the {s}?",
+        "What is the {c} of the {s}?",
+        "What {c} does the {s} have?",
+        "Which {c} does the {s} on the card have?",
+        "Tell me the {c} of the {s}.",
+        "What is the {s}'s {c}?",
+    ),
+    "card_colour": (
+        "What {c} is the card?",
+        "Which {c} is the card?",
+        "What is the {c} of the card?",
+        "What {c} does the card have?",
+        "Which {c} does the card have?",
+        "Tell me the {c} of the card.",
+        "What is the card's {c}?",
+        "What is the background {c} of the card?",
+    ),
+    "card_colour_of": (
+        "What {c} is the card with the {k}?",
+        "Which {c} is the card with the {k}?",
+        "What is the {c} of the card with the {k}?",
+        "What {c} does the card with the {k} have?",
+        "Tell me the {c} of the card with the {k}.",
+        "What {c} is the card that shows the {k}?",
+    ),
+    "presence": (
+        "Is there a card in the video?",
+        "Is there a card?",
+        "Does a card appear in the video?",
+        "Is a card shown in the video?",
+        "Can a card be seen?",
+        "Does the video show a card?",
+        "Do you see a card?",
+        "Is there any card at all?",
+    ),
+    "presence_of": (
+        "Is there a card with a {k}?",
+        "Does a card with a {k} appear?",
+        "Is there a {k} on a card?",
+        "Does the video show a card with a {k}?",
+        "Is a {k} shown on a card?",
+        "Do you see a card with a {k}?",
+    ),
+}
+HELD_OUT: dict[str, tuple[str, ...]] = {
+    "word": ("Which word is written on the card in the video?", "What word does the card show?"),
+    "number": ("What number does the card show?", "Which number is on the card in the video?"),
+    "text": ("What is on the card to read?",),
+    "shape": ("Which shape is on the card?", "What shape does the card have on it?"),
+    "shape_colour": ("What is the {c} of the {s} on the card?", "Which {c} is the {s} on the card?"),
+    "card_colour": ("What {c} is the card in the video?", "Which {c} is the card in the video?"),
+    "card_colour_of": ("Which {c} does the card with the {k} have?",),
+    "presence": ("Is there a card in this video?", "Is a card seen in the video?"),
+    "presence_of": ("Is there a card that shows a {k}?",),
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its answer. `spelled` answers are given character by character."""
+
+    family: str
+    text: str
+    answer: str
+    spelled: bool = False
+
+
+def _fill(rng: np.random.Generator, family: str, held_out: bool, kind: str = "", shape: str = "") -> str:
+    choices = HELD_OUT[family] if held_out else PHRASINGS[family]
+    text = choices[int(rng.integers(len(choices)))]
+    colour = "colour" if rng.random() < 0.5 else "color"
+    return text.replace("{c}", colour).replace("{k}", kind).replace("{s}", shape if rng.random() < 0.7 else "shape")
+
+
+def ask(
+    rng: np.random.Generator, family: str, cards: Sequence[Card], kind: str = "", held_out: bool = False
+) -> Question:
+    """Return one question of a family about a video with these cards (at most one of each kind).
+
+    The families `text` and `card_colour` speak of *the* card: ask them where there is one.
+
+    Args:
+        kind: the kind that `card_colour_of` and `presence_of` speak of.
+        held_out: use a phrasing that training never shows.
+    """
+    by_kind = {card.kind: card for card in cards}
+    if family == "presence":
+        return Question(family, _fill(rng, family, held_out), "yes" if cards else "no")
+    if family == "presence_of":
+        return Question(family, _fill(rng, family, held_out, kind), "yes" if kind in by_kind else "no")
+    if family == "card_colour":
+        answer = cards[0].colour if cards else "there is no card."
+        return Question(family, _fill(rng, family, held_out), answer)
+    if family == "card_colour_of":
+        answer = by_kind[kind].colour if kind in by_kind else f"there is no {kind}."
+        return Question(family, _fill(rng, family, held_out, kind), answer)
+    if family == "text":
+        return Question(family, _fill(rng, family, held_out), cards[0].text, spelled=True)
+    kind = "shape" if family == "shape_colour" else family
+    card = by_kind.get(kind)
+    shape = card.text if card else str(rng.choice(SHAPES))
+    text = _fill(rng, family, held_out, kind, shape)
+    if card is None:
+        return Question(family, text, f"there is no {kind}.")
+    return Question(family, text, card.ink if family == "shape_colour" else card.text, spelled=kind != "shape")
+
+
+def questions(rng: np.random.Generator, cards: Sequence[Card], count: int) -> list[Question]:
+    """Return `count` questions about a video: all that its cards can answer, then absent things and presence."""
+    kinds = {card.kind for card in cards}
+    by_kind = {"word": ("word",), "number": ("number",), "shape": ("shape", "shape_colour")}
+    certain = [family for kind in KINDS if kind in kinds for family in by_kind[kind]]
+    if len(cards) == 1:
+        certain += ["card_colour"] if "shape" in kinds else ["card_colour", "text"]
+    asked = [ask(rng, family, cards) for family in certain]
+    asked += [ask(rng, "card_colour_of", cards, kind) for kind in sorted(kinds)]
+    rng.shuffle(asked)
+    asked = asked[: count - 2]
+    while len(asked) < count:
+        family = str(rng.choice(["presence", "presence_of", "absent", "word", "number", "shape"]))
+        if family == "absent":
+            absent = ["shape_colour", "card_colour_of", "card_colour"]
+            family = "presence" if len(cards) == 1 else str(rng.choice(absent))
+        if family == "card_colour" and len(cards) > 1:
+            continue  # "the card" would not say which
+        asked.append(ask(rng, family, cards, str(rng.choice(KINDS))))
+    return asked
+
+
+def _words() -> Iterator[str]:
+    texts = [CHAT_PROMPT.replace("<|im_start|>", " ").replace("<|im_end|>", " ").replace("<image>", " ")]
+    texts += [text for group in (PHRASINGS, HELD_OUT) for phrasings in group.values() for text in phrasings]
+    texts += [
+        *COLOURS,
+        *SHAPES,
+        *KINDS,
+        "colour color gray yes no there is this that which of video frame picture please",
+    ]
+    for text in texts:
+        for mark in (*_MARKS, "{question}", "{c}", "{k}", "{s}"):
+            text = text.replace(mark, " ")
+        yield from text.lower().split()
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """Return the tokenizer: whole words for what the world speaks of, single characters for all else."""
+    pieces = [character for base in LETTERS + "0123456789" for character in (base, f"##{base}")]
+    vocabulary = dict.fromkeys((*_SPECIAL, *_MARKS, *pieces, *sorted(set(_words()))))
+    ids = {token: index for index, token in enumerate(vocabulary)}
+    tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in _SPECIAL])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", eos_token=END)
+
+
+def answer_ids(tokenizer: PreTrainedTokenizerFast, question: Question) -> list[int]:
+    """Return the tokens of an answer with the end marker; a spelled answer never uses a whole-word token."""
+    if not question.spelled:
+        return list(tokenizer(question.answer + END, add_special_tokens=False)["input_ids"])
+    pieces = [question.answer[0], *(f"##{character}" for character in question.answer[1:]), END]
+    vocabulary = tokenizer.get_vocab()
+    return [vocabulary[piece] for piece in pieces]
