@@ -5,7 +5,7 @@
 
 CLIPS is a folder of videos. Each trial takes one clip, or several joined, samples 16 to 256 frames, inserts one frame
 with a card at a random place, condenses at ratio 16 and asks held-out phrasings. Words, fonts and plate styles are held
-out of training too. Controls: the same questions with the card's frame left out, and with the memory's VSTs zeroed.
+out of training too; half of the words are English, half random or merely pronounceable letters. Controls: the same questions with the card's frame left out, and with the memory's VSTs zeroed.
 `--long` trials of 1024 frames follow for each depth of 0, 25, 50, 75 and 100 %; 0 leaves them out.
 """
 
@@ -27,6 +27,13 @@ from videoxl.train.world import KINDS, Card, draw_card, random_card, random_layo
 
 RATIO = 16
 DEPTHS = (0, 25, 50, 75, 100)
+# English words of 3 to 6 letters that `is_held_out` keeps out of training.
+WORDS = (
+    *("apple", "author", "boxing", "butter", "calm", "canvas", "castle", "cat", "cherry", "circus", "clown", "denim"),
+    *("drill", "drum", "earth", "eraser", "field", "full", "goat", "horse", "ivory", "jade", "knife", "knight", "left"),
+    *("loud", "monkey", "moon", "motor", "news", "orange", "page", "parcel", "party", "plane", "purse", "robin", "run"),
+    *("shirt", "stamp", "story", "swim", "think", "tower", "virus", "wet", "winter", "zinc"),
+)
 FAMILIES = {
     "word": ("word", "card_colour", "presence"),
     "number": ("number", "card_colour", "presence"),
@@ -110,18 +117,26 @@ class Tally:
         return "\n".join(lines)
 
 
+def held_out_card(rng: np.random.Generator, kind: str, english: bool) -> Card:
+    """Return a card that training never shows."""
+    card = random_card(rng, kind, held_out=True)
+    return dataclasses.replace(card, text=str(rng.choice(WORDS))) if kind == "word" and english else card
+
+
 def name(family: str, card: Card) -> str:
-    """Return the row of the table: words by length, since 3 to 6 letters are what is asked of the model."""
-    return ("word, 3-6 letters" if len(card.text) <= 6 else "word, 7-8 letters") if family == "word" else family
+    """Return the row of the table that an answer belongs to."""
+    if family != "word":
+        return family
+    return "English word" if card.text in WORDS else "letters, 3-6" if len(card.text) <= 6 else "letters, 7-8"
 
 
 def short_trials(model: VideoXL, clips: list[np.ndarray], trials: int, rng: np.random.Generator) -> Tally:
     """Run `trials` videos of 16 to 256 frames for each kind of card, with both controls."""
     tally = Tally()
     for kind in KINDS:
-        for _ in range(trials):
+        for trial in range(2 * trials if kind == "word" else trials):
             pictures = joined(rng, clips, int(np.exp(rng.uniform(np.log(16), np.log(257)))))
-            card = random_card(rng, kind, held_out=True)
+            card = held_out_card(rng, kind, english=trial % 2 == 0)
             place = int(rng.integers(len(pictures) + 1))
             shown = needle(rng, card, pictures[min(place, len(pictures) - 1)])
             hay, pin = encode(model, pictures), encode(model, [shown])
@@ -140,7 +155,7 @@ def long_trials(model: VideoXL, clips: list[np.ndarray], trials: int, rng: np.ra
     hay = encode(model, joined(rng, clips, 1024))
     for kind in KINDS:
         for _ in range(trials):
-            card = random_card(rng, kind, held_out=True)
+            card = held_out_card(rng, kind, english=True)
             clip = clips[int(rng.integers(len(clips)))]
             pin = encode(model, [needle(rng, card, clip[int(rng.integers(len(clip)))])])
             asked = [ask(rng, family, [card], kind, held_out=True) for family in FAMILIES[kind]]
@@ -164,7 +179,16 @@ def main() -> None:
     args = parser.parse_args()
     model = VideoXL.from_pretrained(args.model)
     clips, rng = load_clips(args.clips), np.random.default_rng(args.seed)
-    rows = ("word, 3-6 letters", "word, 7-8 letters", "number", "shape", "shape_colour", "card_colour", "presence")
+    rows = (
+        "English word",
+        "letters, 3-6",
+        "letters, 7-8",
+        "number",
+        "shape",
+        "shape_colour",
+        "card_colour",
+        "presence",
+    )
     print(f"{args.model}, ratio {RATIO}, {len(clips)} clips, {date.today()}, {model.device}, {model.dtype}\n")
     if args.trials:
         print("One card in 16 to 256 frames:\n")

@@ -99,15 +99,15 @@ LABEL_NAMES = (*_LABELS, "characters", "patch_character", "patch_index")
 
 def reading_loss(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> tuple[Tensor, Metrics]:
     """Return the summed cross-entropies and the accuracies; `word` counts cards whose every character is right."""
-    weights = {"characters": 4.0, "fine_character": 3.0, "patch_character": 1.0, "patch_index": 1.0}
+    weights = {"characters": 6.0, "fine_character": 2.0, "patch_character": 1.0, "patch_index": 1.0}
     labels = {**labels, "fine_character": labels["patch_character"]}
     total = 0.01 * (logits["size"] - 0.1).clamp(min=0)
     metrics: Metrics = {}
     for name in (*LABEL_NAMES, "fine_character"):
         scores, wanted = logits[name].float().flatten(0, -2), labels[name].flatten()
-        # Most cells and most places of a word hold no character: without the weights they would drown the letters.
+        # Most cells and many places of a word hold no character: without the weights they would drown the letters.
         rare = torch.ones(scores.shape[1])
-        rare[0] = 0.1 if name in weights else 1.0
+        rare[0] = {"characters": 0.5, "patch_character": 0.1, "patch_index": 0.1, "fine_character": 0.1}.get(name, 1.0)
         loss = F.cross_entropy(scores, wanted, rare.to(scores.device), ignore_index=-100)
         total = total + weights.get(name, 0.5) * loss
         known = wanted != -100

@@ -65,8 +65,8 @@ class Phase:
 CURRICULUM = (
     Phase(0.30, (4, 8), (2, 4)),
     Phase(0.15, (6, 16), (2, 4, 8)),
-    Phase(0.25, (8, 32), (4, 8, 16)),
-    Phase(0.30, (16, 128), (4, 8, 16, 16)),
+    Phase(0.25, (8, 32), (2, 4, 8, 16)),
+    Phase(0.30, (16, 128), (2, 4, 8, 16, 16)),
 )
 
 
@@ -117,14 +117,19 @@ def haystack(rng: np.random.Generator, bank: Bank, frames: int) -> np.ndarray:
 def random_video(
     rng: np.random.Generator, bank: Bank, by_kind: dict[str, np.ndarray], frames: int
 ) -> tuple[np.ndarray, list[Card]]:
-    """Return visual tokens [frames, p, hidden] and the cards in the video: none to three, at most one of each kind."""
+    """Return visual tokens [frames, p, hidden] and the cards in the video: none to three, at most one of each kind.
+
+    A card stays for one to three frames.
+    """
     count = int(rng.choice([0, 1, 2, 3], p=[0.1, 0.45, 0.25, 0.2]))
     kinds = rng.choice(KINDS, count, replace=False, p=[0.46, 0.3, 0.24])
     tokens = haystack(rng, bank, frames)
     cards = []
-    for kind, place in zip(kinds, rng.choice(frames, count, replace=False), strict=True):
+    places = np.sort(rng.choice(frames, count, replace=False))
+    for kind, place, limit in zip(kinds, places, [*places[1:], frames], strict=True):
         index = int(rng.choice(by_kind[str(kind)]))
-        tokens[place] = bank.cards[index]
+        stay = int(rng.choice([1, 1, 1, 2, 3]))  # frames; at a low sampling rate most cards are seen once
+        tokens[place : min(place + stay, limit)] = bank.cards[index]
         cards.append(bank.labels[index])
     return tokens, cards
 

@@ -62,6 +62,7 @@ _FONT_FAMILIES = (
     *("Cantarell", "Inter", "NotoSans-", "NotoSerif-", "NotoSansDisplay-", "NotoSerifDisplay-"),
     *("Arial", "Helvetica", "Verdana", "Georgia", "Times", "Courier", "Tahoma", "Trebuchet"),
 )
+_WORD_LISTS = ("/usr/share/dict/words", "/usr/dict/words")
 _UNREADABLE = ("Thin", "Hairline", "Light", "Math", "Black", "Heavy")
 
 
@@ -122,14 +123,30 @@ def _font(file: str, size: int) -> ImageFont.FreeTypeFont:
     return font
 
 
+@lru_cache
+def find_words() -> tuple[str, ...]:
+    """Return the plain words of 3 to 8 letters in this machine's word list; none if it has no such list."""
+    for path in map(Path, _WORD_LISTS):
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").split()
+            return tuple(word for word in lines if 3 <= len(word) <= MAX_LETTERS and set(word) <= set(LETTERS))
+    return ()
+
+
 def is_held_out(word: str) -> bool:
     """Return whether a word belongs to evaluation: one in eight, by hash, so that new words fall on either side too."""
     return zlib.crc32(word.encode()) % 8 == 0
 
 
 def random_word(rng: np.random.Generator, held_out: bool = False) -> str:
-    """Return 3 to 8 letters: half of them any letters, half pronounceable, because people write words."""
+    """Return 3 to 8 letters: real words where the machine has a list of them, pronounceable ones, any letters."""
+    real = find_words()
     while True:
+        if real and rng.random() < 0.6:
+            word = real[int(rng.integers(len(real)))]
+            if is_held_out(word) == held_out:
+                return word
+            continue
         length = int(rng.choice([3, 4, 5, 6, 7, 8], p=[0.18, 0.22, 0.22, 0.22, 0.1, 0.06]))
         if rng.random() < 0.5:
             word = "".join(rng.choice(list(LETTERS), length))
