@@ -50,7 +50,10 @@ class Sampling:
             (not self.repetition_penalty > 0, f"repetition_penalty {self.repetition_penalty}"),
         ):
             if wrong:
-                raise QuestionError(f"{problem} is out of range", "Use 0 or more, and above 0 up to 1 for top_p.")
+                raise QuestionError(
+                    f"{problem} is out of range",
+                    "Give a temperature and top_k of 0 or more, top_p above 0 and up to 1, a penalty above 0.",
+                )
 
     def processors(self) -> LogitsProcessorList:
         """Return the rules in the order in which transformers applies them."""
@@ -89,10 +92,15 @@ def read(language: VSTQwen2, store: BufferStore, token_ids: Tensor) -> Tensor:
     return hidden
 
 
+def _logits(language: VSTQwen2, hidden: Tensor, device: torch.device) -> Tensor:
+    # Where layers are spread over devices, the head is not where the tokens are.
+    return language.lm_head(hidden).to(device, torch.float32)
+
+
 def next_logits(language: VSTQwen2, memory: VisualMemory, token_ids: Tensor) -> Tensor:
     """Return the logits after each of the k tokens [k] that follow the memory, float32 [k, vocab]."""
     store = memory.workspace(len(token_ids))
-    return language.lm_head(read(language, store, token_ids[None]))[0].float()
+    return _logits(language, read(language, store, token_ids[None]), token_ids.device)[0]
 
 
 def generate(
@@ -125,7 +133,7 @@ def generate(
     step_ids = token_ids[None]
     for _ in range(max_new_tokens):
         hidden = read(language, store, step_ids)
-        logits = language.lm_head(hidden[:, -1]).float()
+        logits = _logits(language, hidden[:, -1], token_ids.device)
         # A rule may work in place: it gets a copy.
         scores = rules(occurred, logits.clone())  # type: ignore[arg-type]
         if sampling.temperature:
