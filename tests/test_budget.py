@@ -57,6 +57,21 @@ def test_device_memory_limits():
         budget(free_slots=100).choose(256, 4)
 
 
+def test_a_policy_that_does_not_fit():
+    policy = RatioPolicy((2, 4), "sequence")
+    with pytest.raises(BudgetError, match=r"at ratio 2 or 4 need \d+ positions; tiny has 512") as caught:
+        budget().check(3200, policy, 32)
+    assert caught.value.advice == "Use ratio 8 or 16, or auto."
+
+
+def test_memory_that_torch_holds_is_free(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 20, 1 << 30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 3 << 20)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1 << 20)
+    slots = free_slots(model_config(), torch.device("cuda"), torch.float16)
+    assert slots == (3 << 20) // (2 * 2 * 2 * 8 * 2)  # keys and values, layers, heads, width, bytes
+
+
 def test_a_prompt_alone_too_long():
     with pytest.raises(BudgetError) as caught:
         Budget(model_config(language=language_config(max_position_embeddings=60)), 14, 64).choose(8, "auto")

@@ -73,11 +73,11 @@ class Budget:
             raise BudgetError(
                 f"ratio {ratio} is not among those of {self.config.name}", f"Use auto, {_listed(ratios)}."
             )
-        fitting = [r for r in ratios if self.fits(self.need(num_tokens, RatioPolicy((r,))))]
-        chosen = next(iter(fitting), ratios[-1]) if ratio == "auto" else int(ratio)
-        if chosen not in fitting:
-            raise self._does_not_fit(num_tokens, chosen, fitting)
-        return RatioPolicy((chosen,))
+        fitting = self._fitting(num_tokens)
+        policy = RatioPolicy((next(iter(fitting), ratios[-1]) if ratio == "auto" else int(ratio),))
+        if policy.ratios[0] not in fitting:
+            raise self._does_not_fit(num_tokens, policy, self.need(num_tokens, policy))
+        return policy
 
     def check(self, num_tokens: int, policy: RatioPolicy, window: int) -> Need:
         """Return what a video takes with a caller's own policy.
@@ -87,16 +87,20 @@ class Budget:
         """
         need = self.need(num_tokens, policy, window)
         if not self.fits(need):
-            raise self._does_not_fit(num_tokens, policy.ratios[-1], [])
+            raise self._does_not_fit(num_tokens, policy, need)
         return need
 
-    def _does_not_fit(self, num_tokens: int, ratio: int, fitting: Sequence[int]) -> BudgetError:
-        need = self.need(num_tokens, RatioPolicy((ratio,)))
+    def _fitting(self, num_tokens: int) -> list[int]:
+        return [r for r in self.config.ratios if self.fits(self.need(num_tokens, RatioPolicy((r,))))]
+
+    def _does_not_fit(self, num_tokens: int, policy: RatioPolicy, need: Need) -> BudgetError:
+        fitting = self._fitting(num_tokens)
         per_frame = self.config.vision.tokens_per_frame
         limit = f"{self.config.name} has {self.config.max_positions}"
         if need.positions <= self.config.max_positions:
             limit = f"the device's memory has room for {self.free_slots} slots, and twice the video's are needed"
-        problem = f"{num_tokens} visual tokens at ratio {ratio} need {need.positions} positions; {limit}"
+        asked = f"{num_tokens} visual tokens at ratio {_listed(policy.ratios)}"
+        problem = f"{asked} need {need.positions} positions; {limit}"
         if fitting:
             return BudgetError(problem, f"Use ratio {_listed(fitting)}, or auto.")
         frames = self._most_frames(num_tokens // per_frame)
@@ -122,7 +126,9 @@ def free_slots(config: ModelConfig, device: torch.device, dtype: torch.dtype) ->
     head_dim = language.hidden_size // language.num_attention_heads
     slot_bytes = 2 * language.num_hidden_layers * (language.num_key_value_heads or 1) * head_dim * dtype.itemsize
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0]) // slot_bytes
+        # What torch holds for tensors to come is free too: else the ratio would depend on what ran before.
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + held) // slot_bytes
     meminfo = Path("/proc/meminfo")
     if device.type != "cpu" or not meminfo.exists():
         return None
