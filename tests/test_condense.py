@@ -95,7 +95,9 @@ def test_policies_start_afresh():
     assert {plan.ratio for plan in plan_windows(480, 48, RatioPolicy((2, 4, 8), "step-random"))} == {2, 4, 8}
 
 
-@pytest.mark.parametrize("wrong", [{"ratios": ()}, {"ratios": (0,)}, {"ratios": (2,), "mix": "often"}])
+@pytest.mark.parametrize(
+    "wrong", [{"ratios": ()}, {"ratios": (0,)}, {"ratios": (2,), "mix": "often"}, {"ratios": (2, 4)}]
+)
 def test_impossible_policies(wrong):
     with pytest.raises(BudgetError):
         RatioPolicy(**wrong)
@@ -136,7 +138,7 @@ def test_training_equals_inference(model, ratio):
         assert trained.length == inferred.length
         for ours, expected in zip(trained.layers(), inferred.layers(), strict=True):
             for a, b in zip(ours, expected, strict=True):
-                torch.testing.assert_close(a[row : row + 1], b, atol=2e-6, rtol=1e-5)
+                torch.testing.assert_close(a[row : row + 1], b, atol=1e-5, rtol=1e-4)
 
 
 def test_gradients_reach_every_window_and_only_vst_tokens_count(model):

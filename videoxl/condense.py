@@ -4,6 +4,7 @@ This module alone decides where windows end, where VSTs stand, and which positio
 (Video-XL, arXiv 2409.14485, section 3.2). Inference and training run the same `Condenser`; they differ in the store.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,10 +25,10 @@ class RatioPolicy:
     """Which ratio each window gets, and what becomes of tokens after a window's last VST.
 
     Args:
-        ratios: visual tokens per VST. One entry is used for every window.
-        mix: how several are mixed. The three mixes are the reference's: a window's candidates are the ratios that
-            divide it. "sequence" cycles over the candidates of the first window, "step-random" draws one for every
-            window, "instance-random" draws one for the first window and keeps it.
+        ratios: visual tokens per VST.
+        mix: "fixed" uses one ratio for every window. The others mix several, as the reference does: a window's
+            candidates are the ratios that divide it; "sequence" cycles over the candidates of the first window,
+            "step-random" draws one for every window, "instance-random" draws one for the first window and keeps it.
         cover: True gives a window whose tokens do not divide by the ratio one more VST at its end, so that every token
             is summarised. False is the reference: the remainder shifts the VSTs of the next window, and the tokens
             after the last VST of the video leave no trace.
@@ -44,6 +45,8 @@ class RatioPolicy:
             raise BudgetError(
                 f"ratios {list(self.ratios)} with mix {self.mix!r}", f"Give ratios of at least 1 and a mix of {MIXES}."
             )
+        if self.mix == "fixed" and len(self.ratios) > 1:
+            raise BudgetError(f"{len(self.ratios)} ratios, and no mix of them", f"Give one, or a mix of {MIXES[1:]}.")
 
     def choices(self) -> Callable[[int], int]:
         """Return a function from a window's number of visual tokens to its ratio, to be called in order."""
@@ -51,7 +54,7 @@ class RatioPolicy:
             return lambda num_tokens: self.ratios[0]
         rng = np.random.default_rng(self.seed)
         chosen: list[int] = []
-        calls = iter(range(1 << 62))
+        calls = itertools.count()
 
         def choose(num_tokens: int) -> int:
             call = next(calls)
