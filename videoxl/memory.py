@@ -81,7 +81,7 @@ class GrowingStore:
         return tuple(self._kept[layer] for layer in sorted(self._kept))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VisualMemory:
     """All that remains of a video: keys and values of the prompt's prefix and of the VSTs, in order.
 
@@ -111,7 +111,7 @@ class VisualMemory:
     num_frames: int = 0
     fingerprint: str = ""
     version: str = __version__
-    timings: dict[str, float] = field(default_factory=dict, compare=False)
+    timings: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property
