@@ -90,6 +90,7 @@ def test_ask_equals_the_stream_and_counts(model, memory):
     assert answer.num_question_tokens == 1 + len("What is it?") + 2 + 1 + len("assistant\n")
     assert answer.num_answer_tokens == 9 or answer.finished
     assert 0 < answer.timings["first_token"] <= answer.timings["answer"]
+    assert model.ask(memory, "What is it?", max_new_tokens=9, repetition_penalty=None).text == answer.text
 
 
 def test_the_end_marker_ends_an_answer(model, memory):

@@ -99,6 +99,18 @@ def test_half_precision_runs(tmp_path, clip, dtype):
     memory = model.watch(clip, max_frames=20, fps=None, ratio=4)
     assert str(memory.layers[0][0].dtype) == f"torch.{dtype}"
     assert model.next_logits(memory, [5]).isfinite().all()
+    assert model.condense(torch.randn(3, 4, 32), ratio=4).layers[0][0].dtype == model.dtype
+
+
+def test_times_of_frames_or_of_tokens(model):
+    tokens = torch.randn(3, 4, 32)
+    by_frame = model.condense(tokens, ratio=4, times=[0.0, 1.0, 2.0])
+    assert by_frame.spans.tolist() == [[0, 0], [1, 1], [2, 2]]
+    by_token = model.condense(tokens, ratio=4, times=np.arange(12.0))
+    assert by_token.spans.tolist() == [[0, 3], [4, 7], [8, 11]]
+    assert model.condense(tokens[:0], ratio=4, times=[]).spans.shape == (0, 2)
+    with pytest.raises(ValueError, match="5 times for 3 frames or 12 visual tokens"):
+        model.condense(tokens, ratio=4, times=np.arange(5.0))
 
 
 def test_no_frames():

@@ -153,9 +153,11 @@ class VideoXL:
         Raises:
             BudgetError: the model has no such ratio, or the video does not fit.
         """
-        flat = tokens.flatten(0, -2).to(self.device)
+        flat = tokens.flatten(0, -2).to(self.device, self.dtype)
+        if times is not None and len(times) not in (len(tokens), len(flat)):
+            raise ValueError(f"{len(times)} times for {len(tokens)} frames or {len(flat)} visual tokens")
         session = self._session(len(flat), ratio, prefix_ids, window, room, on_window)
-        session.feed(flat, None if times is None else np.repeat(times, len(flat) // len(times)))
+        session.feed(flat, None if times is None else np.repeat(times, len(flat) // max(1, len(times))))
         return replace(session.finish(), num_frames=len(tokens) if tokens.ndim == 3 else 0)
 
     def watch(
@@ -244,14 +246,13 @@ class VideoXL:
             QuestionError: the question is empty or too long. Raised at once, not by the iterator.
             MemoryFileError: the memory was made by another model.
         """
-        penalty = self.config.repetition_penalty if repetition_penalty is None else repetition_penalty
-        sampling = Sampling(temperature, top_k, top_p, penalty, seed)
+        sampling = Sampling(temperature, top_k, top_p, self._penalty(repetition_penalty), seed)
         question_ids = self._question_ids(memory, question, max_new_tokens)
         return (piece for piece, _ in self._stream(memory, question_ids, max_new_tokens, sampling))
 
     def ask(self, memory: VisualMemory, question: str, max_new_tokens: int = 128, **sampling: Any) -> Answer:
         """Return the whole answer; the arguments and errors are those of `answer`."""
-        sampling.setdefault("repetition_penalty", self.config.repetition_penalty)
+        sampling["repetition_penalty"] = self._penalty(sampling.get("repetition_penalty"))
         question_ids = self._question_ids(memory, question, max_new_tokens)
         started = time.perf_counter()
         first = 0.0
@@ -263,6 +264,9 @@ class VideoXL:
         timings = {"first_token": first, "answer": time.perf_counter() - started}
         finished = bool(tokens) and tokens[-1] in self.config.eos_token_ids
         return Answer("".join(pieces).strip(), len(question_ids), len(tokens), finished, timings)
+
+    def _penalty(self, asked: float | None) -> float:
+        return self.config.repetition_penalty if asked is None else asked
 
     def _question_ids(self, memory: VisualMemory, question: str, max_new_tokens: int) -> list[int]:
         self._check_memory(memory)
@@ -328,7 +332,7 @@ def _timed(timings: dict[str, float], stage: str, device: torch.device | None = 
 
 @contextlib.contextmanager
 def _cpu_threads(device: torch.device, reserve: int = 0) -> Iterator[None]:
-    """Use the cores that are free: two threads on busy cores are many times slower than one.
+    """Use all cores but those reserved: two threads on one core are many times slower than one.
 
     Args:
         device: nothing is done unless it is the CPU.
