@@ -68,7 +68,7 @@ def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     if dtype == "auto":
         if device.type != "cuda":
             return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if dtype not in DTYPES:
         raise CheckpointError(f"dtype {dtype!r} is not known", f"Use auto, {', '.join(DTYPES)}.")
     return DTYPES[dtype]
@@ -94,7 +94,13 @@ def load_checkpoint(name: str | Path, device: str = "auto", dtype: str | torch.d
         holder = max((key for key in device_map if f"{parameter}.".startswith(f"{key}.")), key=len, default=None)
         return chosen if holder is None else device_map[holder]
 
-    load_weights(network, folder, device_of, chosen_dtype)
+    try:
+        load_weights(network, folder, device_of, chosen_dtype)
+    except torch.OutOfMemoryError:
+        raise CheckpointError(
+            f"{folder}: the weights do not fit into the free memory of {chosen}",
+            "Free GPU memory, or use --device cpu.",
+        ) from None
     if len(set(device_map.values())) > 1:
         from accelerate import dispatch_model
 
@@ -138,11 +144,13 @@ def _device_map(network: Network, dtype: torch.dtype) -> dict[str, int]:
     }
     if needed <= room[0]:
         return {}
-    if needed > sum(room.values()):
-        raise CheckpointError(
-            f"the weights need {needed / 1e9:.1f} GB; the GPUs have {sum(room.values()) / 1e9:.1f} GB for them",
-            "Free GPU memory, or use --device cpu.",
-        )
-    return infer_auto_device_map(
+    device_map = infer_auto_device_map(
         network, max_memory=room, no_split_module_classes=["Qwen2DecoderLayer", "VisionEncoder"], dtype=dtype
     )
+    if not room.keys() >= set(device_map.values()):  # the rest is left to the disk
+        raise CheckpointError(
+            f"the weights need {needed / 1e9:.1f} GB and do not fit the GPUs, which have "
+            + " + ".join(f"{free / 1e9:.1f} GB" for free in room.values()),
+            "Free GPU memory, or use --device cpu.",
+        )
+    return device_map

@@ -95,9 +95,9 @@ def read_config(folder: Path) -> ModelConfig:
     config = read_json(folder / "config.json")
     generation = read_json(folder / "generation_config.json", required=False)
     ours = read_json(folder / "videoxl.json", required=False)
-    _check_supported(config, folder)
     eos = generation.get("eos_token_id", config.get("eos_token_id"))
     try:
+        _check_supported(config, folder)
         vision = _read_vision(config, folder)
         return ModelConfig(
             language=Qwen2Config(

@@ -67,11 +67,11 @@ def _bundled(name: str) -> Path:
 def _download(hub_id: str) -> Path:
     """Return the folder of a snapshot; only safetensors and text files are fetched, never code or pickles."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(hub_id, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = " ".join(str(error).split())[:160]
         raise CheckpointError(
             f"{hub_id}: not on this machine, and it cannot be downloaded ({reason})",

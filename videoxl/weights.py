@@ -61,7 +61,8 @@ def local_name(published: str) -> tuple[str, int | None] | None:
     if published.startswith(_PROJECTOR):
         return "vision.projector." + published.removeprefix(_PROJECTOR), None
     if not published.startswith(_TOWER):
-        return "language." + published, None
+        # Old versions of transformers saved the rotation's frequencies.
+        return None if published.endswith(".rotary_emb.inv_freq") else ("language." + published, None)
     # Newer transformers write the tower without "vision_model.".
     name = published.removeprefix(_TOWER).removeprefix("vision_model.")
     if name == "embeddings.position_ids":
