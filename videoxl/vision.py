@@ -2,7 +2,7 @@
 
 The reference turns frames into tokens in one fixed order: resize and centre-crop on 8-bit pixels, CLIP up to a chosen
 hidden state, drop the class token, project *every* patch into the language model's width, then pool the projected
-patches on their grid. Shapes: T frames, P tokens per frame, S image size in pixels, H width of the language model.
+patches on their grid. Shapes: t frames, p tokens per frame, s image size in pixels, h width of the language model.
 """
 
 import functools
