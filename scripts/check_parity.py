@@ -344,7 +344,7 @@ def check_folder(folder: Path) -> Report:
     cases = {path.stem: Case.load(path) for path in sorted((folder / "cases").glob("*.safetensors"))}
     report, own_config = Report(), model.vision.config
     for case in cases.values():
-        layer = re.search(r"mm_vision_select_layer=(-?\d+)", case.about.get("note", ""))
+        layer = re.search(r"mm_vision_select_layer\s*=\s*(-?\d+)", case.about.get("note", ""))
         model.vision.config = replace(own_config, select_layer=int(layer[1])) if layer else own_config
         try:
             check_case(case, cases, report, model)
