@@ -64,6 +64,7 @@ def test_sparse_frames_are_the_planned_ones(clip: Path, decoder: str, count: int
         ("open_gop.mp4", {"g": "20", "bf": "3", "x264opts": "open-gop=1:no-scenecut=1"}),
         ("mpeg4.avi", {"codec": "mpeg4", "bf": "2", "g": "15"}),
         ("mpeg2.ts", {"codec": "mpeg2video", "bf": "2", "g": "15"}),
+        ("mpeg1.mpg", {"codec": "mpeg1video", "bf": "2", "g": "15"}),
         ("vp9.webm", {"codec": "libvpx-vp9", "g": "20", "deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "1"}),
         ("h264.mkv", {"g": "20", "bf": "2"}),
         ("mjpeg.mov", {"codec": "mjpeg", "pix_fmt": "yuvj420p"}),
@@ -71,13 +72,22 @@ def test_sparse_frames_are_the_planned_ones(clip: Path, decoder: str, count: int
 )
 def test_other_formats(tmp_path: Path, name: str, options: dict) -> None:
     video = Video(write_numbered(tmp_path / name, 120, **options))
-    for count in (120, 9):
+    for count in (120, 9, 4):
         plan = video.sample(max_frames=count)
         read, _ = read_all(video, plan)
         assert read_numbers(read.frames) == plan.indices.tolist()
     keys = video.sample(mode="keyframes")
     read, _ = read_all(video, keys)
     assert read_numbers(read.frames) == keys.indices.tolist()
+
+
+def test_frames_out_of_order_are_not_lost(tmp_path: Path) -> None:
+    # AVI has no display times: H.264 with B-frames comes out of the decoder in the wrong order, by a few frames.
+    video = Video(write_numbered(tmp_path / "h264.avi", 300, g="30", bf="2"))
+    plan = video.sample(max_frames=10)
+    read, report = read_all(video, plan)
+    assert report.frames_lost == 0
+    assert np.abs(np.array(read_numbers(read.frames)) - plan.indices).max() <= 3
 
 
 def test_variable_rate_times(tmp_path: Path) -> None:
@@ -111,6 +121,22 @@ def test_keyframes_decode_nothing_else(clip: Path, monkeypatch: pytest.MonkeyPat
     pictures = list(PyAVReader(request, lambda: None))
     assert read_numbers(np.stack([picture for _, picture, _ in pictures])) == plan.indices.tolist()
     assert sum(packet is not None for packet in decoded) == len(plan)
+
+
+def test_seeks_that_fail_are_given_up(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from videoxl.decode.facts import DecodeRequest
+    from videoxl.decode.pyav_reader import PyAVReader
+
+    video = Video(clip)
+    indices = np.array([0, 100, 200, 299])
+    opened = []
+    original = PyAVReader._open
+    monkeypatch.setattr(PyAVReader, "_open", lambda self: opened.append(self) or original(self))
+    monkeypatch.setattr(PyAVReader, "_seek", lambda self, key: False)
+    request = DecodeRequest(video._facts, indices, 0, 160, 64, 8, "pyav", False, False, 1)
+    pictures = list(PyAVReader(request, lambda: None))
+    assert read_numbers(np.stack([picture for _, picture, _ in pictures])) == indices.tolist()
+    assert len(opened) == 2
 
 
 def test_several_threads_read_the_same(clip: Path) -> None:

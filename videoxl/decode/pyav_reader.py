@@ -16,7 +16,9 @@ Picture = tuple[int, np.ndarray, bool]  # position in the request, uint8 [h, w, 
 
 _MIN_SEEK = 12  # frames; skipping fewer by decoding costs less than a seek
 _SEEK_STEPS = 3  # key frames to step back when a seek lands too late
-_REORDER = 8  # damaged streams hand out frames in a slightly wrong order
+_REORDER = 8  # damaged streams, and AVI with B-frames, hand out frames in a slightly wrong order
+# MPEG program streams leave time stamps out; FFmpeg counts them up from wherever it begins to read.
+_NEVER_SEEK = ("mpeg",)
 
 
 class PyAVReader:
@@ -36,6 +38,7 @@ class PyAVReader:
         self._key_before = np.maximum.accumulate(np.where(facts.keyframes, numbers, -1))
         # FFmpeg's Matroska index is by presentation time, the others are by decoding time.
         self._seek_times = facts.pts if facts.container == "matroska" else facts.dts
+        self._may_seek = facts.container not in _NEVER_SEEK
         self._reformatter = VideoReformatter()
         self._last = -1  # number of the last frame that the decoder gave
         self._open()
@@ -71,7 +74,8 @@ class PyAVReader:
                 self._last = max(self._last, int(np.searchsorted(self._pts, pts, side="right")) - 1)
                 if (found := self._wanted.pop(pts, None)) is not None:
                     yield found, self._picture(frame), bool(frame.is_corrupt)
-                if self._last >= target:
+                passed = self._last - target
+                if passed >= _REORDER or (passed >= 0 and int(self._pts[target]) not in self._wanted):
                     break
             else:
                 return
@@ -92,7 +96,7 @@ class PyAVReader:
     def _approach(self, target: int) -> None:
         """Seek to the key frame that `target` needs, if that is ahead of the frames decoded next."""
         key = int(self._key_before[target])
-        if key <= self._last + _MIN_SEEK:
+        if key <= self._last + _MIN_SEEK or not self._may_seek:
             return
         for _ in range(_SEEK_STEPS):
             if self._seek(key):
@@ -100,6 +104,8 @@ class PyAVReader:
             key = int(self._key_before[key - 1]) if key > 0 else -1
             if key <= self._last:
                 break
+        # Decode from the start, and on from there: doing so for every target would take for ever.
+        self._may_seek = False
         self._container.close()
         self._open()
 
