@@ -67,6 +67,7 @@ def test_both_decoders_crash(clip: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_probe_that_hangs_or_crashes(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("videoxl.video._PROBE_LIMIT_SECONDS", 0.5)
+    monkeypatch.setattr(process, "_START_SECONDS", 0.5)
     monkeypatch.setattr(process, "_BOOT", "import time; time.sleep(60)")
     began = time.monotonic()
     with pytest.raises(VideoError, match=r"cannot be opened \(no sign of life for 0.5 s\)"):
@@ -74,6 +75,17 @@ def test_probe_that_hangs_or_crashes(clip: Path, monkeypatch: pytest.MonkeyPatch
     assert time.monotonic() - began < 5
     monkeypatch.setattr(process, "_BOOT", "import os; os.abort()")
     with pytest.raises(VideoError, match=r"cannot be opened \(the decoding process was ended by SIGABRT\)"):
+        Video(clip)
+
+
+def test_a_slow_start_is_no_hang(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videoxl.video._PROBE_LIMIT_SECONDS", 3.0)
+    boot = process._BOOT
+    monkeypatch.setattr(process, "_BOOT", f"import time; time.sleep(4); {boot}")
+    assert Video(clip).num_frames == 100
+    hang = "import videoxl.decode.probe as module; module.probe = lambda *arguments: time.sleep(60)"
+    monkeypatch.setattr(process, "_BOOT", f"import time; {boot.replace('main()', f'exec({hang!r}); main()')}")
+    with pytest.raises(VideoError, match="no sign of life for 3 s"):
         Video(clip)
 
 

@@ -18,6 +18,7 @@ from .facts import Alive, Message, Request
 # A plain interpreter with our import path: `multiprocessing` would run the user's main module again in the child.
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from videoxl.decode.worker import main; main()"
 _LOG_BYTES = 8192
+_START_SECONDS = 60.0  # a third of a second of work, which on a machine that is busy can take very long
 
 
 class ProcessFailed(Exception):
@@ -43,6 +44,7 @@ class DecodeProcess:
         self._messages: queue.Queue[Message | None] = queue.Queue(maxsize=1)
         self._pump = threading.Thread(target=_pump, args=(self._process.stdout, self._messages), daemon=True)
         self._log_lines: list[str] = []
+        self._started = False
         self.close = weakref.finalize(self, _end, self._process, self._pump, self._messages, log, self._log_lines)
         self._pump.start()
         # Standard input stays open: its end tells the child that we are gone.
@@ -54,14 +56,16 @@ class DecodeProcess:
         """Return the next message that is not `Alive`.
 
         Raises:
-            ProcessFailed: the process ended, or sent nothing for `silence_limit` seconds.
+            ProcessFailed: the process ended, or sent nothing for `silence_limit` seconds after it had started.
         """
         message: Message | None = Alive()
         while isinstance(message, Alive):
+            limit = silence_limit if self._started else max(silence_limit, _START_SECONDS)
             try:
-                message = self._messages.get(timeout=silence_limit)
+                message = self._messages.get(timeout=limit)
             except queue.Empty:
-                raise ProcessFailed(f"no sign of life for {silence_limit:g} s") from None
+                raise ProcessFailed(f"no sign of life for {limit:g} s") from None
+            self._started = True
         if message is None:
             raise ProcessFailed(f"the decoding process {_how_ended(self._process.wait())}")
         return message
@@ -90,7 +94,8 @@ def _end(
     """End the child, which holds nothing that needs a gentle end, and wait until it and the thread are gone."""
     process.kill()
     process.wait()
-    while pump.is_alive():
+    # The garbage collector may run this in the very thread that is waited for.
+    while pump.is_alive() and pump is not threading.current_thread():
         with contextlib.suppress(queue.Empty):
             messages.get(timeout=0.01)
     for pipe in (process.stdin, process.stdout):

@@ -83,6 +83,9 @@ def _end_with_parent() -> None:
 def _serve(request: Request, channel: _Channel) -> None:
     import av.logging
 
+    from .probe import probe
+
+    channel.send(Alive())  # all is imported
     # FFmpeg's own printing: PyAV's hook for Python would need the interpreter lock in decoding threads.
     av.logging.restore_default_callback()
     av.logging.set_libav_level(av.logging.ERROR)
@@ -90,8 +93,6 @@ def _serve(request: Request, channel: _Channel) -> None:
         _decode(request, channel)
         channel.send(Finished(_peak_rss_bytes()))
     else:
-        from .probe import probe
-
         channel.send(probe(request.path, request.location, channel.alive))
 
 
