@@ -59,13 +59,13 @@ def ask(
 
         with render.StatusLine(enabled=not quiet) as status:
             status.stage(f"loading {model}")
-            _check_fits(folder, num_frames, wanted, question, max_new_tokens)
+            room = _check_fits(folder, num_frames, wanted, question, max_new_tokens)
             from videoxl.model import VideoXL
 
             loaded = VideoXL.from_pretrained(folder, device, dtype.value)
             status.stage("watching")
             memory = loaded.watch(
-                source, max_frames, fps, wanted, start, end, mode=sampling.value, on_progress=status.frames
+                source, max_frames, fps, wanted, start, end, sampling.value, room, on_progress=status.frames
             )
         for warning in memory.warnings:
             render.message(f"warning: {warning}")
@@ -97,8 +97,11 @@ def _folder(model: str, quiet: bool) -> Path:
         enable_progress_bars()
 
 
-def _check_fits(folder: Path, num_frames: int, ratio: int | str, question: str, max_new_tokens: int) -> None:
-    """Raise before weights are loaded if the model lacks the ratio, or video, question and answer do not fit it."""
+def _check_fits(folder: Path, num_frames: int, ratio: int | str, question: str, max_new_tokens: int) -> int:
+    """Return the slots that question and answer need.
+
+    Raises before weights are loaded if the model lacks the ratio, or if video, question and answer do not fit it.
+    """
     from videoxl.answer import encode, encode_question
     from videoxl.budget import DEFAULT_ROOM, Budget
     from videoxl.checkpoint import load_tokenizer
@@ -107,8 +110,9 @@ def _check_fits(folder: Path, num_frames: int, ratio: int | str, question: str, 
     config, tokenizer = read_config(folder), load_tokenizer(folder)
     num_prefix = len(encode(tokenizer, config.prompt.partition("<image>")[0]))
     num_question = len(encode_question(tokenizer, config.prompt, question))
-    budget = Budget(config, num_prefix, room=max(DEFAULT_ROOM, num_question + max_new_tokens))
-    budget.choose(num_frames * config.vision.tokens_per_frame, ratio)
+    room = max(DEFAULT_ROOM, num_question + max_new_tokens)
+    Budget(config, num_prefix, room).choose(num_frames * config.vision.tokens_per_frame, ratio)
+    return room
 
 
 def _result(text: str, video: "Video", memory: "VisualMemory", timings: dict[str, float], model: str) -> dict[str, Any]:

@@ -169,6 +169,7 @@ class VideoXL:
         start: float | None = None,
         end: float | None = None,
         mode: Literal["uniform", "keyframes"] = "uniform",
+        room: int = DEFAULT_ROOM,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> VisualMemory:
         """Return the memory of a video file, read as a stream: decoding goes on while chunks are condensed.
@@ -181,6 +182,7 @@ class VideoXL:
             start: seconds; the part before is left out.
             end: seconds; the part from there on is left out.
             mode: "uniform", or "keyframes", which is many times faster on long files.
+            room: slots to leave for a question and its answer.
             on_progress: called after every chunk.
 
         Raises:
@@ -193,7 +195,7 @@ class VideoXL:
         num_frames = 0
         timings = {"decode": 0.0, "encode": 0.0, "condense": 0.0}
         with _cpu_threads(self.device, reserve=1):
-            session = self._session(len(plan) * per_frame, ratio)
+            session = self._session(len(plan) * per_frame, ratio, room=room)
             size = _DECODE_SCALE * self.config.preprocessing.image_size
             with video.read(plan, _CHUNK_FRAMES, size) as reader:
                 while True:

@@ -126,7 +126,8 @@ def random_video(
     tokens = haystack(rng, bank, frames)
     cards = []
     places = np.sort(rng.choice(frames, count, replace=False))
-    for kind, place, limit in zip(kinds, places, [*places[1:], frames], strict=True):
+    limits = [*places[1:], frames][:count]
+    for kind, place, limit in zip(kinds, places, limits, strict=True):
         index = int(rng.choice(by_kind[str(kind)]))
         stay = int(rng.choice([1, 1, 1, 2, 3]))  # frames; at a low sampling rate most cards are seen once
         tokens[place : min(place + stay, limit)] = bank.cards[index]
