@@ -5,8 +5,9 @@
 
 CLIPS is a folder of videos. Each trial takes one clip, or several joined, samples 16 to 256 frames, inserts one frame
 with a card at a random place, condenses at ratio 16 and asks held-out phrasings. Words, fonts and plate styles are held
-out of training too; half of the words are English, half random or merely pronounceable letters. Controls: the same questions with the card's frame left out, and with the memory's VSTs zeroed.
-`--long` trials of 1024 frames follow for each depth of 0, 25, 50, 75 and 100 %; 0 leaves them out.
+out of training too; half of the words are English, half random or merely pronounceable letters. Controls: the same
+questions with the card's frame left out, and with the memory's VSTs zeroed. `--long` trials of 1024 frames follow for
+each depth of 0, 25, 50, 75 and 100 %; 0 leaves them out.
 """
 
 import argparse
