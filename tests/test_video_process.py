@@ -113,8 +113,10 @@ def test_early_end_stops_the_child(clip: Path) -> None:
         assert child.poll() is not None
 
 
+# A program started in the background of a script ignores Ctrl-C; the suite may run there.
 SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from videoxl.decode import process
 from videoxl.video import Video
 video = Video(sys.argv[1])

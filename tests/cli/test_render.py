@@ -100,7 +100,9 @@ def test_the_program_keeps_streams_apart(arguments: list[str], tmp_path: Path) -
 
 
 def test_ctrl_c_is_one_line(arguments: list[str], tmp_path: Path) -> None:
+    # A program started in the background of a script ignores Ctrl-C; the suite may run there.
     stuck = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "import time; import videoxl.model as m; m.VideoXL.watch = lambda *a, **k: (print('ready'), time.sleep(99));"
     )
     process = start("import sys; sys.stdout.reconfigure(line_buffering=True);" + stuck + PROGRAM, arguments, tmp_path)
