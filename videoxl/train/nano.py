@@ -3,14 +3,16 @@
 Every step leaves its result in the run folder and is skipped when that is there; a stopped run goes on where it was.
 """
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedTokenizerFast, Qwen2Config
 
@@ -19,7 +21,7 @@ from videoxl.config import CHAT_PROMPT, ModelConfig
 from videoxl.language import VSTQwen2
 from videoxl.train.pictures import PicturePool, PoolConfig, background, make_pool, squash
 from videoxl.train.questions import build_tokenizer
-from videoxl.train.reading import LABEL_NAMES, Reader, augment, batch, normalise, reading_loss
+from videoxl.train.reading import CELL, LABEL_NAMES, Reader, augment, batch, normalise, reading_loss
 from videoxl.train.scenes import crop, footage, random_size, scene
 from videoxl.train.trainer import (
     Metrics,
@@ -33,20 +35,21 @@ from videoxl.train.world import weather
 from videoxl.vision import Preprocessing, VisionConfig, VisionEncoder
 
 HIDDEN = 256
-LABEL_GRID = 12  # label cells along each side of a picture: two by two a patch
 VISION = VisionConfig(
-    image_size=96,
+    image_size=128,
     patch_size=16,
     hidden_size=192,
     intermediate_size=768,
-    num_hidden_layers=4,
+    num_hidden_layers=6,
     num_attention_heads=3,
     hidden_act="gelu",
     select_layer=-1,
-    pool_stride=3,
+    pool_stride=4,
     stem="conv",
 )
-PREPROCESSING = Preprocessing(image_size=96, mode="squash")
+# Letters are learnt by a smaller tower on smaller pictures, at half the cost of a step; then the tower grows.
+SMALL_VISION = replace(VISION, image_size=96, num_hidden_layers=4, pool_stride=3)
+PREPROCESSING = Preprocessing(image_size=VISION.image_size, mode="squash")
 WINDOW = 64  # visual tokens: 16 frames
 RATIOS = (2, 4, 8, 16)
 
@@ -60,17 +63,21 @@ class Recipe:
         bank: of the pictures, how many the second stage may draw its cards from.
         scenes: rendered haystack scenes, 32 frames each; footage comes on top.
         crops: times that each clip of the footage is taken into the haystack, cropped anew.
-        reading: the stage of the vision tower; `reading_batch` pictures a step.
+        letters: the stage of the small vision tower; `reading_batch` pictures a step.
+        reading: the stage of the grown vision tower.
         memory: the stage of the language model.
         workers: processes that render.
     """
 
-    pictures: int = 140_000
+    pictures: int = 160_000
     bank: int = 80_000
     scenes: int = 160
     crops: int = 2
+    letters: StageConfig = field(
+        default_factory=lambda: StageConfig("letters", steps=9900, matrix_lr=6e-3, log_every=100)
+    )
     reading: StageConfig = field(
-        default_factory=lambda: StageConfig("reading", steps=9900, matrix_lr=6e-3, log_every=100)
+        default_factory=lambda: StageConfig("reading", steps=8500, matrix_lr=4e-3, decay=0.6, log_every=100)
     )
     reading_batch: int = 64
     memory: StageConfig = field(
@@ -98,36 +105,82 @@ def build_language(tokenizer: PreTrainedTokenizerFast) -> VSTQwen2:
     return VSTQwen2(config)
 
 
-def learn_to_read(folder: Path, clips: list[np.ndarray], recipe: Recipe, accelerator: Accelerator) -> Iterator[Metrics]:
-    """Run the first stage; afterwards `folder / "encoder.pt"` holds the vision tower and the projector."""
-    pool = _cards(folder, clips, recipe)
+def learn_letters(folder: Path, clips: list[np.ndarray], recipe: Recipe, accelerator: Accelerator) -> Iterator[Metrics]:
+    """Run the first stage; afterwards `folder / "letters.pt"` holds the small reader."""
     torch.manual_seed(recipe.seed)
-    reader = Reader(VisionEncoder(VISION, HIDDEN), HIDDEN, LABEL_GRID)
+    reader = Reader(VisionEncoder(SMALL_VISION, HIDDEN), HIDDEN)
+    yield from _read(reader, folder, clips, recipe, recipe.letters, accelerator)
+    _write(folder / "letters.pt", reader.state_dict())
+
+
+def learn_to_read(folder: Path, clips: list[np.ndarray], recipe: Recipe, accelerator: Accelerator) -> Iterator[Metrics]:
+    """Run the second stage; afterwards `folder / "encoder.pt"` holds the vision tower and the projector."""
+    torch.manual_seed(recipe.seed)
+    reader = Reader(VisionEncoder(VISION, HIDDEN), HIDDEN)
+    grow(reader, torch.load(folder / "letters.pt", weights_only=True))
+    yield from _read(reader, folder, clips, recipe, recipe.reading, accelerator)
+    _write(folder / "encoder.pt", reader.encoder.state_dict())
+
+
+def _read(
+    reader: Reader,
+    folder: Path,
+    clips: list[np.ndarray],
+    recipe: Recipe,
+    stage: StageConfig,
+    accelerator: Accelerator,
+) -> Iterator[Metrics]:
+    pool = _cards(folder, clips, recipe)
     convolutions_as_matrices(reader.encoder)
+    size = reader.encoder.config.image_size
+    cell_labels = ("patch_character", "patch_index")
 
     def loss(module: nn.Module, step: int) -> tuple[Tensor, Metrics]:
         rng = np.random.default_rng((recipe.seed, step))
         indices = np.sort(rng.choice(len(pool.kind), recipe.reading_batch, replace=False))
         data = batch(pool, indices, ("images", *LABEL_NAMES))
-        pixels = normalise(augment(data["images"], torch.Generator().manual_seed(step)), PREPROCESSING)
+        grid = PREPROCESSING.image_size // CELL
+        cells = torch.stack([data[name].unflatten(1, (grid, grid)) for name in cell_labels], 1)
+        images, cells = augment(data["images"], cells, size, torch.Generator().manual_seed(step))
+        data |= {name: cells[:, index].flatten(1) for index, name in enumerate(cell_labels)}
+        pixels = normalise(images, PREPROCESSING).to(accelerator.device)
         labels = {name: data[name].to(accelerator.device) for name in LABEL_NAMES}
-        return reading_loss(module(pixels.to(accelerator.device)), labels)
+        return reading_loss(module(pixels), labels)
 
     # In training at this size, torch's fused attention is the slowest of its kernels on the CPU.
     kernel = SDPBackend.FLASH_ATTENTION if accelerator.device.type == "cuda" else SDPBackend.MATH
     with sdpa_kernel(kernel):
-        yield from run_stage(reader, loss, recipe.reading, folder, accelerator)
+        yield from run_stage(reader, loss, stage, folder, accelerator)
     convolutions_as_before(reader.encoder)
-    _write(folder / "encoder.pt", reader.encoder.state_dict())
+
+
+def grow(reader: Reader, small: dict[str, Tensor]) -> None:
+    """Give a reader the weights of one with fewer layers and smaller pictures; it computes what that one computes.
+
+    Added layers start without any effect, and positions are interpolated.
+    """
+    own, positions = reader.state_dict(), "encoder.tower.positional_embedding"
+    of_class, of_patches = small[positions].split([1, len(small[positions]) - 1])
+    grids = math.isqrt(len(of_patches)), math.isqrt(len(own[positions]) - 1)
+    square = of_patches.T.unflatten(1, (grids[0], grids[0]))[None]
+    square = F.interpolate(square, (grids[1], grids[1]), mode="bilinear", align_corners=False)
+    resized = torch.cat([of_class, square[0].flatten(1).T])
+    added = {
+        name: torch.zeros_like(tensor) if ".attn.out_proj." in name or ".mlp.c_proj." in name else tensor
+        for name, tensor in own.items()
+        if name not in small
+    }
+    reader.load_state_dict({**small, **added, positions: resized})
 
 
 def _cards(folder: Path, clips: list[np.ndarray], recipe: Recipe) -> PicturePool:
-    config = PoolConfig(PREPROCESSING.image_size, LABEL_GRID, recipe.pictures, seed=recipe.seed)
+    size = PREPROCESSING.image_size
+    config = PoolConfig(size, size // CELL, recipe.pictures, seed=recipe.seed)
     return make_pool(folder / "cards", config, clips, recipe.workers)
 
 
 def load_encoder(folder: Path) -> VisionEncoder:
-    """Return the vision encoder of a finished first stage."""
+    """Return the vision encoder of a finished second stage."""
     encoder = VisionEncoder(VISION, HIDDEN)
     encoder.load_state_dict(torch.load(folder / "encoder.pt", weights_only=True))
     return encoder.eval().requires_grad_(False)
@@ -183,7 +236,7 @@ def _haystacks(clips: list[np.ndarray], recipe: Recipe) -> Iterator[np.ndarray]:
 def learn_to_remember(
     folder: Path, clips: list[np.ndarray], recipe: Recipe, accelerator: Accelerator
 ) -> Iterator[Metrics]:
-    """Run the second stage; afterwards `folder / "language.pt"` holds the language model."""
+    """Run the third stage; afterwards `folder / "language.pt"` holds the language model."""
     tokenizer = build_tokenizer()
     bank = make_bank(folder, clips, recipe, accelerator.device)
     source = VideoSource(bank, tokenizer, recipe.memory.steps, seed=recipe.seed)
@@ -215,6 +268,9 @@ def write_model(folder: Path, out: Path) -> None:
     save_checkpoint(Checkpoint(config, load_encoder(folder), language, tokenizer), out, torch.float16)
 
 
+_STAGES = (("letters.pt", learn_letters), ("encoder.pt", learn_to_read), ("language.pt", learn_to_remember))
+
+
 def train_nano(
     folder: Path, media: Path | None, recipe: Recipe | None = None, on_line: Callable[[Metrics], None] | None = None
 ) -> Path:
@@ -230,7 +286,7 @@ def train_nano(
     folder.mkdir(parents=True, exist_ok=True)
     clips = _clips(folder, media)
     accelerator = Accelerator(mixed_precision="bf16")
-    for result, stage in (("encoder.pt", learn_to_read), ("language.pt", learn_to_remember)):
+    for result, stage in _STAGES:
         if not (folder / result).exists():
             for line in stage(folder, clips, recipe, accelerator):
                 if on_line:

@@ -4,6 +4,8 @@ Answers are bare ("tiger", "42", "red", "yes"); what is not in the video is said
 Words and numbers are answered character by character, so that words never seen in training can be read out.
 """
 
+import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,90 +20,96 @@ END = "<|im_end|>"
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", END, "[UNK]")
 _MARKS = ".,?!:;'\"()-"
 
-# {c} is colour or color, {s} the name of a shape or "shape", {k} a kind of card.
-PHRASINGS: dict[str, tuple[str, ...]] = {
+# [a|b] stands for one of several; {c} is colour or color, {s} the name of a shape or "shape", {k} a kind of card.
+_IN = "[| in the video| in this video| in the clip]"
+_TEMPLATES: dict[str, tuple[str, ...]] = {
     "word": (
-        "What word is written on the card?",
-        "What word is on the card?",
-        "Which word is shown on the card?",
-        "Which word can be read on the card?",
-        "Read the word on the card.",
-        "What is the word on the card?",
-        "Tell me the word on the card.",
+        "[What|Which] word [is|was] [written|shown|printed|displayed] on [the|that|this] card" + _IN + "?",
+        "[What|Which] word [is|appears|can be read|can be seen|do you see|stands] on [the|a] card" + _IN + "?",
+        "What is the word [|written |shown ]on the card" + _IN + "?",
+        "[What|Which] word does the card [say|have|contain|display]" + _IN + "?",
+        "[|Please ][read|tell me|name|give me|spell|say] the word [|written |shown ]on the card" + _IN + ".",
+        "[What|Which] word is [it|that|there]?",
+        "What is the word?",
     ),
     "number": (
-        "What number is shown on the card?",
-        "What number is on the card?",
-        "Which number is written on the card?",
-        "What is the number on the card?",
+        "[What|Which] number [is|was] [written|shown|printed|displayed] on [the|that|this] card" + _IN + "?",
+        "[What|Which] number [is|appears|can be read|can be seen|do you see|stands] on [the|a] card" + _IN + "?",
+        "What is the number [|written |shown ]on the card" + _IN + "?",
+        "[What|Which] number does the card [say|have|contain|display]" + _IN + "?",
         "Which number does the card show?",
-        "Read the number on the card.",
-        "Tell me the number on the card.",
-        "Which number can be seen on the card?",
+        "[|Please ][read|tell me|name|give me|say] the number [|written |shown ]on the card" + _IN + ".",
+        "[What|Which] number is [it|that|there]?",
+        "What is the number?",
     ),
     "text": (
-        "What does the card say?",
-        "What is written on the card?",
-        "What text is on the card?",
-        "Read the card.",
-        "What can be read on the card?",
-        "Read what is written on the card.",
+        "What does [the|this|that] card [say|read]" + _IN + "?",
+        "What [is|was] [written|printed] on the card" + _IN + "?",
+        "[What|Which] text [is|appears|is written|can be seen] on the card" + _IN + "?",
+        "[|Please ][read|spell] [the|this|that] card" + _IN + ".",
+        "What can [you|be] read on the card" + _IN + "?",
+        "[Read|Tell me|Say] what is [written|printed] on the card" + _IN + ".",
+        "[Read|Tell me] the text [on|of] the card" + _IN + ".",
+        "What does it say?",
     ),
     "shape": (
-        "What shape is on the card?",
-        "What shape is shown on the card?",
-        "Which shape does the card show?",
-        "Which shape is drawn on the card?",
-        "What is the shape on the card?",
-        "What shape can be seen on the card?",
-        "Name the shape on the card.",
-        "Tell me the shape on the card.",
+        "[What|Which] shape [is|was] [shown|drawn|printed|displayed] on [the|that|this] card" + _IN + "?",
+        "[What|Which] shape [appears|can be seen|do you see] on [the|a] card" + _IN + "?",
+        "What shape is on the card" + _IN + "?",
+        "What is the shape [|drawn |shown ]on the card" + _IN + "?",
+        "[What|Which] shape does the card [show|have|contain|display]" + _IN + "?",
+        "[|Please ][tell me|name|give me] the shape [|drawn |shown ]on the card" + _IN + ".",
+        "[What|Which] shape is [it|that|there]?",
+        "What is the shape?",
     ),
     "shape_colour": (
-        "What {c} is the {s}?",
+        "What {c} [is|was|has] the {s}" + _IN + "?",
+        "Which {c} [is|has] the {s}?",
         "What {c} is the {s} on the card?",
-        "Which {c} is the {s}?",
-        "What is the {c} of the {s}?",
-        "What {c} does the {s} have?",
-        "Which {c} does the {s} on the card have?",
-        "Tell me the {c} of the {s}.",
+        "What is the {c} of the {s}" + _IN + "?",
+        "[What|Which] {c} does the {s} [|on the card ]have" + _IN + "?",
+        "[|Please ][tell me|name|give me|say] the {c} of the {s}" + _IN + ".",
         "What is the {s}'s {c}?",
+        "In [what|which] {c} is the {s} [drawn|shown]?",
     ),
     "card_colour": (
-        "What {c} is the card?",
-        "Which {c} is the card?",
-        "What is the {c} of the card?",
-        "What {c} does the card have?",
-        "Which {c} does the card have?",
-        "Tell me the {c} of the card.",
-        "What is the card's {c}?",
-        "What is the background {c} of the card?",
+        "What {c} [is|was|has] [the|that|this] card?",
+        "Which {c} [is|has] the card?",
+        "What is the {c} of [the|that|this] card" + _IN + "?",
+        "[What|Which] {c} does [the|this|that] card have" + _IN + "?",
+        "[|Please ][tell me|name|give me|say] the {c} of the card" + _IN + ".",
+        "What is the card's {c}" + _IN + "?",
+        "What is the background {c} of the card" + _IN + "?",
+        "[What|Which] {c} is the background of the card?",
     ),
     "card_colour_of": (
-        "What {c} is the card with the {k}?",
+        "What {c} [is|was|has] the card with [the|a] {k}?",
         "Which {c} is the card with the {k}?",
-        "What is the {c} of the card with the {k}?",
+        "What is the {c} of the card with [the|a] {k}" + _IN + "?",
         "What {c} does the card with the {k} have?",
-        "Tell me the {c} of the card with the {k}.",
-        "What {c} is the card that shows the {k}?",
+        "[|Please ]tell me the {c} of the card with the {k}" + _IN + ".",
+        "[What|Which] {c} is the card that [shows|has] the {k}?",
+        "[What|Which] {c} is the {k} card?",
     ),
     "presence": (
-        "Is there a card in the video?",
+        "Is there [a|any] card" + _IN + "?",
         "Is there a card?",
-        "Does a card appear in the video?",
-        "Is a card shown in the video?",
-        "Can a card be seen?",
-        "Does the video show a card?",
-        "Do you see a card?",
+        "[Does|Did] [a|any] card appear" + _IN + "?",
+        "[Is|Was] a card [shown|visible]" + _IN + "?",
+        "Can [a|any] card be seen" + _IN + "?",
+        "Can you see a card" + _IN + "?",
+        "Does the [video|clip] [show|contain|have] a card?",
+        "[Do|Did] you see [a|any] card" + _IN + "?",
         "Is there any card at all?",
     ),
     "presence_of": (
-        "Is there a card with a {k}?",
-        "Does a card with a {k} appear?",
-        "Is there a {k} on a card?",
-        "Does the video show a card with a {k}?",
-        "Is a {k} shown on a card?",
-        "Do you see a card with a {k}?",
+        "Is there a card with a {k}" + _IN + "?",
+        "Does a card with a {k} appear" + _IN + "?",
+        "Is there a {k} on [a|the|any] card" + _IN + "?",
+        "Does the [video|clip] [show|contain|have] a card with a {k}?",
+        "Is a {k} [shown|visible] on [a|the] card" + _IN + "?",
+        "[Do|Can] you see a card with a {k}" + _IN + "?",
+        "Does [a|any] card [have|show] a {k}?",
     ),
 }
 HELD_OUT: dict[str, tuple[str, ...]] = {
@@ -117,6 +125,20 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
 }
 
 
+def _expand(template: str) -> Iterator[str]:
+    """Yield every phrasing that a template stands for."""
+    parts = re.split(r"\[(.*?)\]", template)
+    choices = [part.split("|") if index % 2 else [part] for index, part in enumerate(parts)]
+    yield from ("".join(chosen) for chosen in itertools.product(*choices))
+
+
+# By family and template: a template is drawn first, so that those with many phrasings do not drown the others.
+PHRASINGS: dict[str, tuple[tuple[str, ...], ...]] = {
+    family: tuple(tuple(text for text in _expand(template) if text not in HELD_OUT[family]) for template in templates)
+    for family, templates in _TEMPLATES.items()
+}
+
+
 @dataclass(frozen=True)
 class Question:
     """A question with its answer. `spelled` answers are given character by character."""
@@ -128,8 +150,11 @@ class Question:
 
 
 def _fill(rng: np.random.Generator, family: str, held_out: bool, kind: str = "", shape: str = "") -> str:
-    choices = HELD_OUT[family] if held_out else PHRASINGS[family]
+    groups = PHRASINGS[family]
+    choices = HELD_OUT[family] if held_out else groups[int(rng.integers(len(groups)))]
     text = choices[int(rng.integers(len(choices)))]
+    if not held_out and rng.random() < 0.15:
+        text = text.rstrip(".?")  # as people type
     colour = "colour" if rng.random() < 0.5 else "color"
     return text.replace("{c}", colour).replace("{k}", kind).replace("{s}", shape if rng.random() < 0.7 else "shape")
 
@@ -191,7 +216,8 @@ def questions(rng: np.random.Generator, cards: Sequence[Card], count: int) -> li
 
 def _words() -> Iterator[str]:
     texts = [CHAT_PROMPT.replace("<|im_start|>", " ").replace("<|im_end|>", " ").replace("<image>", " ")]
-    texts += [text for group in (PHRASINGS, HELD_OUT) for phrasings in group.values() for text in phrasings]
+    texts += [text for groups in PHRASINGS.values() for text in itertools.chain(*groups)]
+    texts += [text for texts_of_family in HELD_OUT.values() for text in texts_of_family]
     texts += [
         *COLOURS,
         *SHAPES,

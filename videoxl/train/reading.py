@@ -13,6 +13,9 @@ from videoxl.vision import Preprocessing, VisionEncoder
 _LABELS = {"kind": 1 + len(KINDS), "colour": len(COLOURS), "ink": len(COLOURS), "shape": len(SHAPES)}
 
 
+CELL = 8  # pixels along each side of a label cell
+
+
 class Reader(nn.Module):
     """A vision encoder with two sets of heads.
 
@@ -20,11 +23,11 @@ class Reader(nn.Module):
     patches (which character is here, which letter of the word is it) say where to look, which speeds learning up.
     """
 
-    def __init__(self, encoder: VisionEncoder, language_size: int, label_grid: int) -> None:
+    def __init__(self, encoder: VisionEncoder, language_size: int) -> None:
         super().__init__()
         self.encoder = encoder
         # Characters are smaller than patches: each patch answers for a square of `fine` x `fine` label cells.
-        self.fine = label_grid // encoder.config.grid
+        self.fine = encoder.config.patch_size // CELL
         width = encoder.config.tokens_per_frame * language_size
         self.norm_head = nn.LayerNorm(width)
         self.heads = nn.ModuleDict({name: nn.Linear(width, classes) for name, classes in _LABELS.items()})
@@ -60,26 +63,50 @@ class Reader(nn.Module):
         return logits
 
     def _cells(self, logits: Tensor) -> Tensor:
-        """Return [b, label_grid * label_grid, classes], row by row, from [b, patches, fine * fine * classes]."""
+        """Return logits of all cells, row by row, [b, cells, classes] from [b, patches, fine * fine * classes]."""
         grid, fine = self.encoder.config.grid, self.fine
         cells = logits.unflatten(2, (fine, fine, -1)).unflatten(1, (grid, grid))
         return cells.permute(0, 1, 3, 2, 4, 5).flatten(1, 4)  # [b, grid, grid, fine, fine, c] -> rows of cells
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Return float [b, h, w, 3] in 0..255 with other brightness and contrast, shifted by at most a pixel."""
+def augment(images: Tensor, cells: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the pictures as another camera would see them, at another size, and their cell labels along with them.
+
+    Two thirds are moved, turned, sheared and stretched a little; all get another brightness and contrast.
+
+    Args:
+        images: uint8 [b, h, w, 3].
+        cells: int64 [b, k, g, g] labels of square cells, k kinds of label.
+        size: of the pictures returned, which have as many pixels a cell as before.
+
+    Returns:
+        float [b, size, size, 3] in 0..255, and int64 [b, k, g * size / h, g * size / h].
+    """
     batch = len(images)
-    dy, dx = (int(v) for v in torch.randint(-1, 2, (2,), generator=generator))
-    images = torch.roll(images, (dy, dx), (1, 2)).float()
-    gain = 0.85 + 0.3 * torch.rand(batch, 1, 1, 1, generator=generator)
-    shift = 20 * (torch.rand(batch, 1, 1, 1, generator=generator) - 0.5)
-    return ((images - 128) * gain + 128 + shift).clamp(0, 255)
+
+    def spread(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(batch, generator=generator)
+
+    # The affine map leads from places in the new picture to places in the old: above 1 is a smaller picture.
+    turn, shear = spread(-0.1, 0.1), spread(-0.12, 0.12)
+    rows = (spread(0.97, 1.12), turn + shear, spread(-0.04, 0.04), -turn, spread(0.97, 1.12), spread(-0.04, 0.04))
+    same = torch.tensor([1.0, 0, 0, 0, 1, 0])
+    theta = torch.where(torch.rand(batch, 1, generator=generator) < 2 / 3, torch.stack(rows, 1), same).view(-1, 2, 3)
+    places = F.affine_grid(theta, [batch, 1, size, size], align_corners=False)
+    pixels = images.permute(0, 3, 1, 2).float()
+    moved = F.grid_sample(pixels, places, "bilinear", "reflection", align_corners=False).permute(0, 2, 3, 1)
+    grid = cells.shape[2] * size // images.shape[1]
+    places = F.affine_grid(theta, [batch, 1, grid, grid], align_corners=False)
+    labels = F.grid_sample(cells.float(), places, "nearest", "zeros", align_corners=False).long()
+    gain, shift = spread(0.85, 1.15).view(-1, 1, 1, 1), spread(-10, 10).view(-1, 1, 1, 1)
+    return ((moved - 128) * gain + 128 + shift).clamp(0, 255), labels
 
 
 def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     """Return [b, 3, s, s] float32 from 8-bit values [b, s, s, 3] that have the model's size already."""
     mean, std = torch.tensor(preprocessing.mean), torch.tensor(preprocessing.std)
-    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
+    pixels = images.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)  # the faster for convolutions
+    return pixels.float().mul_((1 / (255 * std)).view(1, 3, 1, 1)).sub_((mean / std).view(1, 3, 1, 1))
 
 
 def batch(pool: PicturePool, indices: np.ndarray, names: tuple[str, ...]) -> dict[str, Tensor]:

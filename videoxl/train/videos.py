@@ -121,7 +121,7 @@ def random_video(
 
     A card stays for one to three frames.
     """
-    count = int(rng.choice([0, 1, 2, 3], p=[0.1, 0.45, 0.25, 0.2]))
+    count = int(rng.choice([0, 1, 2, 3], p=[0.14, 0.46, 0.23, 0.17]))
     kinds = rng.choice(KINDS, count, replace=False, p=[0.46, 0.3, 0.24])
     tokens = haystack(rng, bank, frames)
     cards = []

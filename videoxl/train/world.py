@@ -46,24 +46,20 @@ _FONT_FOLDERS = (
     "/System/Library/Fonts",
     "C:/Windows/Fonts",
 )
-_FONT_FAMILIES = (
-    *(
-        "DejaVu",
-        "Liberation",
-        "FreeSans",
-        "FreeSerif",
-        "FreeMono",
-        "Roboto",
-        "OpenSans",
-        "Lato",
-        "Carlito",
-        "ComicNeue",
-    ),
-    *("Cantarell", "Inter", "NotoSans-", "NotoSerif-", "NotoSansDisplay-", "NotoSerifDisplay-"),
-    *("Arial", "Helvetica", "Verdana", "Georgia", "Times", "Courier", "Tahoma", "Trebuchet"),
-)
+# Starts of the names of text fonts: an allow-list, because font folders also hold symbols and other scripts.
+_TEXT_FONTS = """
+    Arial Helvetica Verdana Georgia Times Courier Tahoma Trebuchet Calibri Segoe
+    DejaVuSans DejaVuSerif Liberation FreeSans FreeSerif FreeMono Roboto OpenSans Lato Carlito Caladea ComicNeue
+    Cantarell Inter NotoSans- NotoSerif- NotoSansDisplay- NotoSerifDisplay- NotoSansMono- NotoMono
+    NimbusSans NimbusRoman NimbusMono C059 P052 URWBookman URWGothic Hack FiraCode JetBrainsMono Go- Cabin Quicksand
+    ClearSans Gillius Switzera Verana Universalis Baskervald Romande TribunADF Libris allerta B612 BebasNeue Dosis
+    EBGaramond12 FantasqueSans Inconsolata Junction Karla- LeagueSpartan LinLibertine_R LinBiolinum_R Manrope
+    NationalPark Oxygen PTS PTF PTC PTM Play Quattrocento RobotoSlab Andika CharisSIL GenBas Sora STIX- STIXGeneral
+    tuffy Tuffy Vollkorn Yanone Jura OldStandard GoudyBook Comfortaa AveriaSans Monoid- mononoki
+"""
+_FONT_FAMILIES = tuple(_TEXT_FONTS.split())
 _WORD_LISTS = ("/usr/share/dict/words", "/usr/dict/words")
-_UNREADABLE = ("Thin", "Hairline", "Light", "Math", "Black", "Heavy")
+_UNREADABLE = ("Thin", "Hairline", "Light", "Math", "Black", "Heavy", "Script", "Style", "Smallcaps")
 
 
 @dataclass(frozen=True)
@@ -104,12 +100,13 @@ class Glyph:
 @lru_cache
 def find_fonts(held_out: bool = False) -> tuple[str, ...]:
     """Return the readable Latin fonts of this machine, split by a hash of the name into training and evaluation."""
-    files = sorted(
-        str(path)
+    by_stem = {  # one file for each name: some fonts come in several formats
+        path.stem: str(path)
         for folder in _FONT_FOLDERS
-        for path in Path(folder).rglob("*.[to]tf")
+        for path in sorted(Path(folder).rglob("*.[to]tf"))
         if path.name.startswith(_FONT_FAMILIES) and not any(word in path.name for word in _UNREADABLE)
-    )
+    }
+    files = sorted(by_stem.values())
     chosen = tuple(file for file in files if (zlib.crc32(Path(file).stem.encode()) % 6 == 0) == held_out)
     return chosen if held_out and chosen else ("", *chosen)
 
