@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--ratio", default="16")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--question", default="Is there a card in the video?")
-    parser.add_argument("--size", type=int, default=192, help="shorter edge for decoding alone (nano's: 192)")
+    parser.add_argument("--size", type=int, default=256, help="shorter edge for decoding alone (nano's: 256)")
     args = parser.parse_args()
     if not Path("/proc/self/status").exists():
         parser.error("memory is read from /proc, which this system does not have")

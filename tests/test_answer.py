@@ -1,5 +1,7 @@
 """Answers: against transformers' generate, from an unchanged memory, streamed in whole characters."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -137,6 +139,12 @@ def test_question_too_long(model, memory):
         model.answer(memory, "short", max_new_tokens=3000)
     with pytest.raises(QuestionError, match="max_new_tokens is 0"):
         model.answer(memory, "short", max_new_tokens=0)
+
+
+def test_a_memory_of_another_dtype(memory):
+    layers = tuple((keys.half(), values.half()) for keys, values in memory.layers)
+    with pytest.raises(MemoryFileError, match=r"float16, the model in torch\.float32"):
+        video_xl().answer(dataclasses.replace(memory, layers=layers), "What?")
 
 
 def test_a_memory_of_another_model(memory):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import shutil
 
 import numpy as np
 import pytest
@@ -187,6 +188,17 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(tmp_path):
     assert lines[-1]["loss"] < lines[0]["loss"]
     for a, b in zip(whole.parameters(), broken.parameters(), strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("left", ["both", "old"])
+def test_a_run_killed_while_it_saved_goes_on(tmp_path, left):
+    _run(tmp_path, 20, stop=10)
+    # A save is a folder written beside the last one, which then makes room: stopped before the new one took its place.
+    (tmp_path / "line").rename(tmp_path / "line.old")
+    if left == "both":
+        shutil.copytree(tmp_path / "line.old", tmp_path / "line.new")
+    _, rest = _run(tmp_path, 20)
+    assert rest[0]["step"] in (10, 15)
 
 
 def test_rate_warms_up_stays_and_falls():

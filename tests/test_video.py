@@ -88,6 +88,9 @@ def test_frames_out_of_order_are_not_lost(tmp_path: Path) -> None:
     read, report = read_all(video, plan)
     assert report.frames_lost == 0
     assert np.abs(np.array(read_numbers(read.frames)) - plan.indices).max() <= 3
+    keys = video.sample(mode="keyframes")
+    read, report = read_all(video, keys)
+    assert report.frames_lost == 0 and read_numbers(read.frames) == keys.indices.tolist()
 
 
 def test_variable_rate_times(tmp_path: Path) -> None:

@@ -33,19 +33,20 @@ def checkpoint_folder(name: str | Path) -> Path:
     """Return the local folder of a checkpoint, downloading it if it is a hub id that is not here yet.
 
     Args:
-        name: a folder, a bundled name ("videoxl-nano"), a short name ("video-xl-7b"), or a hub id ("owner/name").
+        name: a bundled name ("videoxl-nano"), a short name ("video-xl-7b"), a folder ("./videoxl-nano", when it has
+            the name of one of those), or a hub id ("owner/name").
 
     Raises:
         CheckpointError: nothing of that name exists, or it cannot be downloaded.
     """
     text = str(name)
     path = Path(name).expanduser()
-    if path.is_dir():
-        return _folder_with_config(path)
     if text in BUNDLED:
         return _bundled(text)
     if text in PUBLISHED:
         return _folder_with_config(_download(PUBLISHED[text].hub_id))
+    if path.is_dir():
+        return _folder_with_config(path)
     if path.exists() or text.count("/") != 1 or text.startswith((".", "/", "~")):
         known = ", ".join([*BUNDLED, *PUBLISHED])
         raise CheckpointError(

@@ -302,6 +302,11 @@ class VideoXL:
                 f"this memory was made by another model than {self.config.name}",
                 "Watch the video again with this model.",
             )
+        if memory.layers and memory.layers[0][0].dtype != self.dtype:
+            raise MemoryFileError(
+                f"this memory is in {memory.layers[0][0].dtype}, the model in {self.dtype}",
+                "Load the model with that dtype, or watch the video again.",
+            )
 
     def _session(
         self,

@@ -55,7 +55,7 @@ def _batches(request: DecodeRequest) -> Iterator[np.ndarray]:
     keys = np.flatnonzero(request.facts.keyframes)
     key_before = keys[np.searchsorted(keys, indices, side="right") - 1]
     reached = np.concatenate([[0], indices[:-1]])
-    pixels = (indices - np.maximum(key_before, reached) + 1.0) * request.width * request.height
+    pixels = (indices - np.maximum(key_before, reached) + 1.0) * request.facts.width * request.facts.height
     begin, cost = request.first, 0.0
     for position in range(request.first, len(indices)):
         cost += pixels[position]

@@ -26,7 +26,6 @@ from .opening import demux, is_flush, open_video
 _DECORD_CONTAINERS = ("mov", "matroska")
 _DECORD_MAX_GOP_PIXELS = 4e9  # about 4300 pictures of 1280x720; decord cannot say that it is still working
 _FIRST_PICTURE_PACKETS = 2000  # give up when none of so many packets gives a picture
-_ALIVE_PACKETS = 2000
 
 
 @dataclass
@@ -90,9 +89,8 @@ def _read_packets(container: InputContainer, stream: VideoStream, alive: Callabl
     packets = _Packets()
     # Where the header keeps no count of frames, the end of the other streams tells whether the file was cut off.
     streams = [stream] if stream.frames else [s for s in container.streams if s.type in ("video", "audio")]
-    for number, packet in enumerate(demux(container, streams)):
-        if number % _ALIVE_PACKETS == 0:
-            alive()
+    for packet in demux(container, streams):
+        alive()
         if is_flush(packet):
             continue
         if packet.stream is stream:

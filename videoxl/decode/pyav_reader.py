@@ -128,7 +128,8 @@ class PyAVReader:
     def _decode(self, packets: Iterator[Packet]) -> Iterator[VideoFrame]:
         for packet in packets:
             self._alive()
-            if self._request.keyframes_only and packet.pts not in self._wanted:
+            pts = packet.dts if packet.pts is None else packet.pts  # as in the facts
+            if self._request.keyframes_only and pts not in self._wanted:
                 continue
             yield from self._decode_packet(packet)
             if self._request.keyframes_only:

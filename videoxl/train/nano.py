@@ -77,7 +77,7 @@ class Recipe:
         default_factory=lambda: StageConfig("letters", steps=9900, matrix_lr=6e-3, log_every=100)
     )
     reading: StageConfig = field(
-        default_factory=lambda: StageConfig("reading", steps=8500, matrix_lr=4e-3, decay=0.6, log_every=100)
+        default_factory=lambda: StageConfig("reading", steps=8000, matrix_lr=4e-3, decay=0.7, log_every=100)
     )
     reading_batch: int = 64
     memory: StageConfig = field(
@@ -285,10 +285,10 @@ def train_nano(
     recipe = recipe or Recipe()
     folder.mkdir(parents=True, exist_ok=True)
     clips = _clips(folder, media)
-    accelerator = Accelerator(mixed_precision="bf16")
     for result, stage in _STAGES:
         if not (folder / result).exists():
-            for line in stage(folder, clips, recipe, accelerator):
+            # A new one for each stage: it saves all that was ever registered with it, finished stages included.
+            for line in stage(folder, clips, recipe, Accelerator(mixed_precision="bf16")):
                 if on_line:
                     on_line(line)
     write_model(folder, folder / "videoxl-nano")

@@ -129,6 +129,9 @@ def run_stage(
     base_rates = [[group["lr"] for group in optim.param_groups] for optim in optims]
     accelerator.register_for_checkpointing(progress)
     state = folder / config.name
+    for half_done in (state.with_suffix(".new"), state.with_suffix(".old")):
+        if state.with_suffix(".old").exists() and not state.exists() and half_done.exists():
+            half_done.rename(state)  # stopped between the two renames of a save
     if state.exists():
         accelerator.load_state(str(state))
     saved = started = time.monotonic() - progress.seconds
