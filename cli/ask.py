@@ -102,7 +102,7 @@ def _check_fits(folder: Path, num_frames: int, ratio: int | str, question: str, 
 
     Raises before weights are loaded if the model lacks the ratio, or if video, question and answer do not fit it.
     """
-    from videoxl.answer import encode, encode_question
+    from videoxl.answer import check_length, encode, encode_question
     from videoxl.budget import DEFAULT_ROOM, Budget
     from videoxl.checkpoint import load_tokenizer
     from videoxl.config import read_config
@@ -110,6 +110,7 @@ def _check_fits(folder: Path, num_frames: int, ratio: int | str, question: str, 
     config, tokenizer = read_config(folder), load_tokenizer(folder)
     num_prefix = len(encode(tokenizer, config.prompt.partition("<image>")[0]))
     num_question = len(encode_question(tokenizer, config.prompt, question))
+    check_length(num_question, max_new_tokens, num_prefix, config.max_positions)
     room = max(DEFAULT_ROOM, num_question + max_new_tokens)
     Budget(config, num_prefix, room).choose(num_frames * config.vision.tokens_per_frame, ratio)
     return room

@@ -25,7 +25,7 @@ from PIL import Image
 from videoxl import Video, VideoXL, VisualMemory
 from videoxl.errors import VideoError
 from videoxl.train.questions import Question, ask
-from videoxl.train.world import KINDS, Card, draw_card, random_card, random_layout
+from videoxl.train.world import KINDS, Card, draw_card, find_fonts, random_card, random_layout
 
 RATIO = 16
 DEPTHS = (0, 25, 50, 75, 100)
@@ -193,7 +193,8 @@ def main() -> None:
         "card_colour",
         "presence",
     )
-    print(f"{args.model}, ratio {RATIO}, {len(clips)} clips, {date.today()}, {model.device}, {model.dtype}\n")
+    print(f"{args.model}, ratio {RATIO}, {len(clips)} clips, {date.today()}, {model.device}, {model.dtype}")
+    print(f"{sum(map(bool, find_fonts(held_out=True)))} fonts that training did not use\n")
     if args.trials:
         print("One card in 16 to 256 frames:\n")
         tally = short_trials(model, clips, args.trials, rng)

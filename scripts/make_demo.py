@@ -41,7 +41,7 @@ class Appearance:
 
 
 APPEARANCES = (
-    Appearance(77, Card("word", "robin", "white", "black"), "What word is written on the card?", "robin"),
+    Appearance(77, Card("word", "winter", "white", "black"), "What word is written on the card?", "winter"),
     Appearance(151, Card("number", "472", "blue", "white"), "What number is shown on the card?", "472"),
     Appearance(221, Card("shape", "circle", "yellow", "red"), "What colour is the circle?", "red"),
 )

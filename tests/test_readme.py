@@ -54,7 +54,7 @@ def test_python_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.chdir(ROOT)
     (program,) = blocks("python")
     exec(compile(program, "README.md", "exec"), {})
-    assert capsys.readouterr().out == "robin\nred\n"
+    assert capsys.readouterr().out == "winter\nred\n"
 
 
 def test_ci_runs_the_commands_of_the_readme(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_ci_runs_the_commands_of_the_readme(tmp_path: Path) -> None:
         environment = {**os.environ, "PATH": path, "ANSWER": answer}
         return subprocess.run(["bash", ".ci/run"], cwd=tmp_path, env=environment, capture_output=True).returncode
 
-    assert ci("robin") == 0
+    assert ci("winter") == 0
     assert [line.split()[0] for line in calls.read_text().splitlines()] == [
         *("python3", "pip", "pytest"),
         *("ruff", "ruff", "mypy"),

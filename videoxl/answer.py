@@ -207,11 +207,11 @@ def encode_question(tokenizer: Any | None, prompt: str, question: str) -> list[i
     return encode(tokenizer, prompt.partition("<image>")[2].replace("{question}", question.strip()))
 
 
-def check_length(num_question: int, max_new_tokens: int, memory: VisualMemory, max_positions: int) -> None:
+def check_length(num_question: int, max_new_tokens: int, memory_length: int, max_positions: int) -> None:
     """Raise QuestionError if memory, question and answer do not fit the model's positions."""
     if max_new_tokens < 1:
         raise QuestionError(f"max_new_tokens is {max_new_tokens}", "Ask for at least one token.")
-    room = max_positions - memory.length
+    room = max_positions - memory_length
     if num_question + max_new_tokens > room:
         raise QuestionError(
             f"a question of {num_question} tokens and an answer of up to {max_new_tokens} do not fit: "

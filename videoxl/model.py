@@ -273,7 +273,7 @@ class VideoXL:
     def _question_ids(self, memory: VisualMemory, question: str, max_new_tokens: int) -> list[int]:
         self._check_memory(memory)
         question_ids = encode_question(self.tokenizer, self.config.prompt, question)
-        check_length(len(question_ids), max_new_tokens, memory, self.config.max_positions)
+        check_length(len(question_ids), max_new_tokens, memory.length, self.config.max_positions)
         return question_ids
 
     def _stream(

@@ -120,7 +120,7 @@ def test_sampling_follows_the_seed(ask: Ask) -> None:
         (("--start", 4, "--end", "0:03"), {}, "end (3 s) is not after start (4 s)", "later than the start"),
         (("--start", 60), {}, "is beyond the end of the video (8.00 s)", "Give an earlier start."),
         (("--fps", 0), {}, "fps is 0", "positive number"),
-        (("--max-new-tokens", 4000), {}, "tiny has 2048", ""),
+        (("--max-new-tokens", 4000), {}, "an answer of up to 4000 do not fit", "allow a shorter answer"),
         (("--device", "abacus"), {}, "device 'abacus' cannot be used", "Use auto, cpu, or cuda."),
         ((), {"model": "no-such-model"}, "no-such-model: no model of that name", "videoxl-nano, video-xl-7b"),
     ],

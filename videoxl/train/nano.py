@@ -81,7 +81,7 @@ class Recipe:
     )
     reading_batch: int = 64
     memory: StageConfig = field(
-        default_factory=lambda: StageConfig("memory", steps=2200, matrix_lr=3e-3, log_every=100)
+        default_factory=lambda: StageConfig("memory", steps=3000, matrix_lr=3e-3, log_every=100)
     )
     workers: int = 2
     seed: int = 0

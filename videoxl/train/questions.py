@@ -112,16 +112,17 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
         "Does [a|any] card [have|show] a {k}?",
     ),
 }
+# Other word orders than those above, not only other words.
 HELD_OUT: dict[str, tuple[str, ...]] = {
-    "word": ("Which word is written on the card in the video?", "What word does the card show?"),
-    "number": ("What number does the card show?", "Which number is on the card in the video?"),
+    "word": ("On the card, which word is written?", "The word on the card is?"),
+    "number": ("On the card, which number is shown?", "The number on the card is?"),
     "text": ("What is on the card to read?",),
-    "shape": ("Which shape is on the card?", "What shape does the card have on it?"),
-    "shape_colour": ("What is the {c} of the {s} on the card?", "Which {c} is the {s} on the card?"),
-    "card_colour": ("What {c} is the card in the video?", "Which {c} is the card in the video?"),
-    "card_colour_of": ("Which {c} does the card with the {k} have?",),
-    "presence": ("Is there a card in this video?", "Is a card seen in the video?"),
-    "presence_of": ("Is there a card that shows a {k}?",),
+    "shape": ("On the card, which shape is drawn?", "The shape on the card is?"),
+    "shape_colour": ("The {s} on the card is what {c}?", "The {c} of the {s} is?"),
+    "card_colour": ("The card is what {c}?", "The {c} of the card is?"),
+    "card_colour_of": ("The card with the {k} is what {c}?",),
+    "presence": ("Is any card in this video?", "In the video, do you see a card?"),
+    "presence_of": ("In this video, is there a {k} on a card?",),
 }
 
 
