@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoxl.errors import QuestionError
-from videoxl.hub import BUNDLED, checkpoint_folder
+from videoxl.hub import BUNDLED, PUBLISHED, checkpoint_folder
 
 from . import options, render
 from .options import Dtype, SamplingMode
@@ -83,7 +83,7 @@ def ask(
 
 def _folder(model: str, quiet: bool) -> Path:
     """Return the checkpoint's folder; a download shows its own progress, on terminals only."""
-    if model in BUNDLED or Path(model).is_dir():
+    if model in BUNDLED or (model not in PUBLISHED and Path(model).is_dir()):
         return checkpoint_folder(model)
     import sys
 

@@ -183,7 +183,7 @@ def test_names_of_other_versions(folder):
     assert_same(load_checkpoint(folder, "cpu"), load_checkpoint(PUBLISHED, "cpu"))
 
 
-@pytest.mark.parametrize("tower", ["openai/clip-vit-large-patch14-336", "/home/somebody/clip", "../clip"])
+@pytest.mark.parametrize("tower", ["openai/clip-vit-large-patch14-336", "/not/here/clip", "../clip"])
 def test_towers_without_their_own_file_are_clip_large(folder, tower):
     shutil.rmtree(folder / "vision_tower")
     change_json(folder, mm_vision_tower=tower, mm_hidden_size=1024)
@@ -193,6 +193,14 @@ def test_towers_without_their_own_file_are_clip_large(folder, tower):
     change_json(folder, mm_hidden_size=1152)
     with pytest.raises(CheckpointError, match="mm_hidden_size 1152"):
         read_config(folder)
+
+
+def test_a_bundled_name_is_not_a_folder_that_happens_to_be_here(tmp_path, monkeypatch):
+    (tmp_path / "videoxl-nano").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert (hub.checkpoint_folder("videoxl-nano") / "model.safetensors").exists()
+    with pytest.raises(CheckpointError):  # the empty folder itself
+        hub.checkpoint_folder("./videoxl-nano")
 
 
 def test_config_decides(folder):

@@ -70,7 +70,7 @@ def main() -> None:
         channel.send(Failed(str(error), error.advice))
     except BrokenPipeError:
         pass
-    except Exception:
+    except Exception:  # the parent turns it into an error of its own, or tries the other decoder
         channel.send(Crashed(traceback.format_exc()))
     os._exit(0)  # without the destructors of decoders that may be in a bad state
 
