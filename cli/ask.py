@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoxl.errors import QuestionError
+from videoxl.errors import check_not_empty
 from videoxl.hub import BUNDLED, PUBLISHED, checkpoint_folder
 
 from . import options, render
@@ -48,8 +48,7 @@ def ask(
     with render.error_boundary(debug):
         began = time.perf_counter()
         wanted = options.parse_ratio(ratio)
-        if not question.strip():
-            raise QuestionError("the question is empty", 'Ask something, for example "What is shown?".')
+        check_not_empty(question)
         # What can go wrong with the file goes wrong now: torch takes seconds to import, a model longer to load.
         from videoxl.video import Video
 
@@ -59,8 +58,10 @@ def ask(
 
         with render.StatusLine(enabled=not quiet) as status:
             status.stage(f"loading {model}")
-            room = _check_fits(folder, num_frames, wanted, question, max_new_tokens)
             from videoxl.model import VideoXL
+            from videoxl.preflight import check_request
+
+            room = check_request(folder, num_frames, wanted, question, max_new_tokens)
 
             loaded = VideoXL.from_pretrained(folder, device, dtype.value)
             status.stage("watching")
@@ -95,25 +96,6 @@ def _folder(model: str, quiet: bool) -> Path:
         return checkpoint_folder(model)
     finally:
         enable_progress_bars()
-
-
-def _check_fits(folder: Path, num_frames: int, ratio: int | str, question: str, max_new_tokens: int) -> int:
-    """Return the slots that question and answer need.
-
-    Raises before weights are loaded if the model lacks the ratio, or if video, question and answer do not fit it.
-    """
-    from videoxl.answer import check_length, encode, encode_question
-    from videoxl.budget import DEFAULT_ROOM, Budget
-    from videoxl.checkpoint import load_tokenizer
-    from videoxl.config import read_config
-
-    config, tokenizer = read_config(folder), load_tokenizer(folder)
-    num_prefix = len(encode(tokenizer, config.prompt.partition("<image>")[0]))
-    num_question = len(encode_question(tokenizer, config.prompt, question))
-    check_length(num_question, max_new_tokens, num_prefix, config.max_positions)
-    room = max(DEFAULT_ROOM, num_question + max_new_tokens)
-    Budget(config, num_prefix, room).choose(num_frames * config.vision.tokens_per_frame, ratio)
-    return room
 
 
 def _result(text: str, video: "Video", memory: "VisualMemory", timings: dict[str, float], model: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Options that several commands share: one name, one default, one help text each."""
 
+import math
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -28,9 +29,15 @@ def parse_seconds(text: str) -> float:
         parts = [float(part) for part in text.split(":")]
     except ValueError:
         parts = []
-    if not 1 <= len(parts) <= 3 or any(part < 0 for part in parts[1:]):
+    if not 1 <= len(parts) <= 3 or not all(0 <= part < math.inf for part in parts):
         raise typer.BadParameter(f"{text!r} is not a time. Give seconds, MM:SS or HH:MM:SS.")
     return sum(part * 60**place for place, part in enumerate(reversed(parts)))
+
+
+def _check_fps(fps: float) -> float:
+    if not 0 < fps < math.inf:
+        raise typer.BadParameter(f"{fps:g} is not a rate. Give frames per second, more than 0.")
+    return fps
 
 
 def parse_ratio(text: str) -> int | Literal["auto"]:
@@ -55,7 +62,9 @@ ModelName = Annotated[
     typer.Option("--model", help="A bundled or published name (see `videoxl models list`), a folder, or a hub id."),
 ]
 MaxFrames = Annotated[int, typer.Option("--max-frames", min=1, help="Read at most so many frames.")]
-Fps = Annotated[float, typer.Option("--fps", help="Read at most so many frames per second of video.")]
+Fps = Annotated[
+    float, typer.Option("--fps", callback=_check_fps, help="Read at most so many frames per second of video.")
+]
 Ratio = Annotated[
     str,
     typer.Option(

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from videoxl import Video, VideoXL, VisualMemory
-from videoxl.errors import VideoError
+from videoxl import VideoXL, VisualMemory
 from videoxl.train.questions import Question, ask
+from videoxl.train.scenes import footage
 from videoxl.train.world import KINDS, Card, draw_card, find_fonts, random_card, random_layout
 
 RATIO = 16
@@ -41,18 +41,6 @@ FAMILIES = {
     "number": ("number", "card_colour", "presence"),
     "shape": ("shape", "shape_colour", "card_colour", "presence"),
 }
-
-
-def load_clips(folder: Path, per_clip: int = 256) -> list[np.ndarray]:
-    """Return the sampled frames of every readable clip, uint8 [t, h, w, 3] each."""
-    clips = []
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        try:
-            video = Video(path)
-            clips.append(np.concatenate([c.frames for c in video.read(video.sample(max_frames=per_clip), size=240)]))
-        except VideoError:
-            continue
-    return clips
 
 
 def joined(rng: np.random.Generator, clips: Sequence[np.ndarray], frames: int) -> list[np.ndarray]:
@@ -182,7 +170,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     model = VideoXL.from_pretrained(args.model)
-    clips, rng = load_clips(args.clips), np.random.default_rng(args.seed)
+    clips, rng = footage(args.clips, per_clip=256, size=240), np.random.default_rng(args.seed)
     rows = (
         "English word",
         "letters, 3-6",

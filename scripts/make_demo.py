@@ -55,6 +55,7 @@ def layout(card: Card) -> Layout:
         centre=(0.5, 0.5),
         rotation=0.0,
         style="plain",
+        line=0.025,
         font="",
         fill=0.8,
         case="upper",

@@ -79,7 +79,7 @@ def test_plans_equal_recordings(name):
         tuple(about["ratios"]), about["ratio_mix"] if len(about["ratios"]) > 1 else "fixed", cover=False
     )
     plans = list(plan_windows(about["n_visual_tokens"], about["window"], policy, about["skip_first"]))
-    for plan, recorded in zip(plans, about["windows"][1:], strict=False):
+    for plan, recorded in zip(plans, about["windows"][1:], strict=True):
         assert plan.num_vst == recorded["n_vst"]
         assert plan.num_tokens + plan.num_vst == recorded["tokens"]
         assert plan.memory_length == recorded["memory_before"]

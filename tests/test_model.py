@@ -14,7 +14,7 @@ import videoxl
 from videoxl import Video, VideoXL
 from videoxl.checkpoint import save_checkpoint
 from videoxl.errors import BudgetError, VideoError
-from videoxl.model import _cpu_threads
+from videoxl.threads import cpu_threads
 
 
 @pytest.fixture(scope="module")
@@ -129,10 +129,10 @@ def test_threads_are_put_back(monkeypatch):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(64)
-        with _cpu_threads(torch.device("cpu"), reserve=1):
+        with cpu_threads(torch.device("cpu"), reserve=1):
             assert torch.get_num_threads() < 64
         assert torch.get_num_threads() == 64
-        with _cpu_threads(torch.device("meta")):
+        with cpu_threads(torch.device("meta")):
             assert torch.get_num_threads() == 64
     finally:
         torch.set_num_threads(before)
@@ -149,3 +149,18 @@ def test_public_names_exist():
         assert getattr(videoxl, name) is not None
     with pytest.raises(AttributeError, match="Viedo"):
         videoxl.Viedo  # noqa: B018
+
+
+@pytest.mark.parametrize("part", ["vision", "language"])
+def test_a_device_that_runs_out_of_memory_is_no_bug(clip, monkeypatch, part):
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    small = video_xl()
+    memory = small.watch(clip, max_frames=4)
+    monkeypatch.setattr(getattr(small, part), "forward", full)
+    with pytest.raises(BudgetError, match="the memory of cpu ran out"):
+        small.watch(clip, max_frames=4)
+    if part == "language":
+        with pytest.raises(BudgetError, match="the memory of cpu ran out"):
+            small.ask(memory, "What is shown?")

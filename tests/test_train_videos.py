@@ -132,6 +132,7 @@ def test_source_puts_the_labelled_cards_into_the_video(tokenizer):
     cards = np.arange(1, 41, dtype=np.float16)[:, None, None] * np.ones((1, 2, 4), np.float16)
     bank = Bank(cards, labels, [np.zeros((9, 2, 4), np.float16), np.zeros((1, 2, 4), np.float16)])
     source = VideoSource(bank, tokenizer, steps=10)
+    numbers = 0
     for step in range(10):
         batch, again = source.batch(step), source.batch(step)
         assert torch.equal(batch.tokens, again.tokens) and torch.equal(batch.text_ids, again.text_ids)
@@ -141,6 +142,8 @@ def test_source_puts_the_labelled_cards_into_the_video(tokenizer):
                 text, answer = question_ids
                 if "what number" in text and "no number" not in answer and "colour" not in text and "color" not in text:
                     assert answer in {labels[index].text for index in seen}
+                    numbers += 1
+    assert numbers > 10  # the check above was made
 
 
 def _questions_with_answers(tokenizer, batch, row):

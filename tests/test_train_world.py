@@ -1,5 +1,7 @@
 """The synthetic world: pictures that match their labels, and nothing of the evaluation in training."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +12,7 @@ from videoxl.train.world import (
     HELD_OUT_STYLE,
     KINDS,
     SHAPES,
+    STYLES,
     Card,
     Layout,
     draw_card,
@@ -28,6 +31,7 @@ def plain(**changes: object) -> Layout:
             "centre": (0.5, 0.5),
             "rotation": 0.0,
             "style": "plain",
+            "line": 0.025,
             "font": "",
             "fill": 0.9,
         },
@@ -64,6 +68,17 @@ def test_every_glyph_box_holds_ink_and_nothing_stands_outside(rotation):
     assert not (dark & ~inside).any()
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_lines_of_a_plate_hide_no_letter(style):
+    layout = plain(area=1.0, fill=1.0, style=style, line=0.035)
+    frame = Image.new("RGB", (400, 400), (255, 255, 255))
+    lines, _ = draw_card(Card("shape", "circle", "white", "black"), replace(layout, fill=0.0), frame)
+    picture, glyphs = draw_card(Card("word", "willow", "white", "black"), layout, frame)
+    x0, y0, x1, y1 = (round(f([g.box[i] for g in glyphs]) * 400) for i, f in enumerate((min, min, max, max)))
+    assert (np.asarray(lines)[y0:y1, x0:x1].mean(-1) > 250).mean() > 0.99  # all but the point that is the circle
+    assert (np.asarray(picture)[y0:y1, x0:x1].mean(-1) < 100).mean() > 0.1
+
+
 def test_training_never_shows_what_evaluation_asks():
     rng = np.random.default_rng(0)
     for held_out in (False, True):
@@ -73,7 +88,7 @@ def test_training_never_shows_what_evaluation_asks():
     assert not set(find_fonts(False)) & set(find_fonts(True)) - {""}
     card = random_card(rng)
     styles = {random_layout(rng, card).style for _ in range(200)}
-    assert HELD_OUT_STYLE not in styles and len(styles) == 4
+    assert styles == set(STYLES) - {HELD_OUT_STYLE}
 
 
 def test_cards_are_a_fifth_of_the_frame_or_more():

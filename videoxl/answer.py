@@ -19,7 +19,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from .errors import CheckpointError, QuestionError
+from .errors import CheckpointError, QuestionError, check_not_empty
 from .language import VSTQwen2
 from .memory import BufferStore, VisualMemory
 
@@ -202,8 +202,7 @@ def encode_question(tokenizer: Any | None, prompt: str, question: str) -> list[i
     Raises:
         QuestionError: the question is empty.
     """
-    if not question.strip():
-        raise QuestionError("the question is empty", 'Ask something, for example "What is shown?".')
+    check_not_empty(question)
     return encode(tokenizer, prompt.partition("<image>")[2].replace("{question}", question.strip()))
 
 

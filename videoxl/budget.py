@@ -1,6 +1,7 @@
 """Does a video fit, and at which ratio: positions and memory are counted before any work is done."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,6 +136,22 @@ def free_slots(config: ModelConfig, device: torch.device, dtype: torch.dtype) ->
     lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
     available = lines.get("MemAvailable", "").split()
     return int(available[0]) * 1024 // slot_bytes if available else None
+
+
+@contextlib.contextmanager
+def within_memory(device: torch.device) -> Iterator[None]:
+    """Turn a device that runs out of memory, which no estimate rules out, into an error with advice.
+
+    Raises:
+        BudgetError: torch could not allocate on the device.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise BudgetError(
+            f"the memory of {device} ran out",
+            "Use fewer frames or a higher ratio, free memory of the device, or use --device cpu.",
+        ) from None
 
 
 def _listed(ratios: Sequence[int]) -> str:

@@ -44,3 +44,9 @@ class QuestionError(VideoXLError):
 
 class RunError(VideoXLError):
     """A run over many items cannot start or go on."""
+
+
+def check_not_empty(question: str) -> None:
+    """Raise QuestionError if there is no question; here, so that commands can ask before they import torch."""
+    if not question.strip():
+        raise QuestionError("the question is empty", 'Ask something, for example "What is shown?".')

@@ -21,12 +21,13 @@ from .answer import (
     generate,
     next_logits,
 )
-from .budget import DEFAULT_ROOM, Budget, free_slots
+from .budget import DEFAULT_ROOM, Budget, free_slots, within_memory
 from .checkpoint import Checkpoint, load_checkpoint
 from .condense import Condenser, RatioPolicy, WindowObserver
 from .errors import MemoryFileError
 from .memory import BufferStore, VisualMemory
 from .session import Session
+from .threads import cpu_threads
 from .video import Video
 from .vision import preprocess
 
@@ -120,12 +121,17 @@ class VideoXL:
 
         Returns:
             [t, p, hidden] in the model's dtype.
+
+        Raises:
+            ValueError: the frames have another shape or dtype.
+            BudgetError: the device's memory ran out.
         """
         device = self.vision.device
-        pieces = [
-            self.vision(preprocess(frames[start : start + batch], self.config.preprocessing, device))
-            for start in range(0, len(frames), batch)
-        ]
+        with within_memory(device):
+            pieces = [
+                self.vision(preprocess(frames[start : start + batch], self.config.preprocessing, device))
+                for start in range(0, len(frames), batch)
+            ]
         size = (0, self.config.vision.tokens_per_frame, self.config.language.hidden_size)
         return torch.cat(pieces) if pieces else torch.empty(size, device=device, dtype=self.dtype)
 
@@ -151,14 +157,17 @@ class VideoXL:
             on_window: see `Condenser`.
 
         Raises:
-            BudgetError: the model has no such ratio, or the video does not fit.
+            BudgetError: the model has no such ratio, the video does not fit, or the device's memory ran out.
+            ValueError: there are neither as many times as frames nor as many as visual tokens.
         """
         flat = tokens.flatten(0, -2).to(self.device, self.dtype)
         if times is not None and len(times) not in (len(tokens), len(flat)):
             raise ValueError(f"{len(times)} times for {len(tokens)} frames or {len(flat)} visual tokens")
-        session = self._session(len(flat), ratio, prefix_ids, window, room, on_window)
-        session.feed(flat, None if times is None else np.repeat(times, len(flat) // max(1, len(times))))
-        return replace(session.finish(), num_frames=len(tokens) if tokens.ndim == 3 else 0)
+        with within_memory(self.device):
+            session = self._session(len(flat), ratio, prefix_ids, window, room, on_window)
+            session.feed(flat, None if times is None else np.repeat(times, len(flat) // max(1, len(times))))
+            memory = session.finish()
+        return replace(memory, num_frames=len(tokens) if tokens.ndim == 3 else 0)
 
     def watch(
         self,
@@ -187,14 +196,15 @@ class VideoXL:
 
         Raises:
             VideoError: the video cannot be read.
-            BudgetError: the model has no such ratio, or the video does not fit. Raised before any decoding.
+            BudgetError: the model has no such ratio, or the video does not fit: raised before any decoding. Or the
+                device's memory ran out.
         """
         video = video if isinstance(video, Video) else Video(video)
         plan = video.sample(max_frames, fps, start, end, mode)
         per_frame = self.config.vision.tokens_per_frame
         num_frames = 0
         timings = {"decode": 0.0, "encode": 0.0, "condense": 0.0}
-        with _cpu_threads(self.device, reserve=1):
+        with cpu_threads(self.device, reserve=1), within_memory(self.device):
             session = self._session(len(plan) * per_frame, ratio, room=room)
             size = _DECODE_SCALE * self.config.preprocessing.image_size
             with video.read(plan, _CHUNK_FRAMES, size) as reader:
@@ -217,9 +227,15 @@ class VideoXL:
 
     @torch.no_grad()
     def next_logits(self, memory: VisualMemory, token_ids: Sequence[int] | Tensor) -> Tensor:
-        """Return the logits after each of the k tokens that follow the memory, float32 [k, vocab]."""
+        """Return the logits after each of the k tokens that follow the memory, float32 [k, vocab].
+
+        Raises:
+            MemoryFileError: the memory was made by another model.
+            BudgetError: the device's memory ran out.
+        """
         self._check_memory(memory)
-        return next_logits(self.language, memory, torch.as_tensor(token_ids, device=self.device))
+        with within_memory(self.device):
+            return next_logits(self.language, memory, torch.as_tensor(token_ids, device=self.device))
 
     def answer(
         self,
@@ -247,6 +263,7 @@ class VideoXL:
         Raises:
             QuestionError: the question is empty or too long. Raised at once, not by the iterator.
             MemoryFileError: the memory was made by another model.
+            BudgetError: the device's memory ran out. Raised by the iterator.
         """
         sampling = Sampling(temperature, top_k, top_p, self._penalty(repetition_penalty), seed)
         question_ids = self._question_ids(memory, question, max_new_tokens)
@@ -288,7 +305,7 @@ class VideoXL:
         )
         while True:
             # Grad mode is thread state: a generator that held it between pieces would change its caller's.
-            with torch.no_grad(), _cpu_threads(self.device):
+            with torch.no_grad(), cpu_threads(self.device), within_memory(self.device):
                 step = next(steps, None)
             if step is None:
                 break
@@ -335,23 +352,3 @@ def _timed(timings: dict[str, float], stage: str, device: torch.device | None = 
     if device is not None and device.type == "cuda":
         torch.cuda.synchronize(device)  # a GPU works behind our back; once per chunk costs nothing
     timings[stage] += time.perf_counter() - started
-
-
-@contextlib.contextmanager
-def _cpu_threads(device: torch.device, reserve: int = 0) -> Iterator[None]:
-    """Use all cores but those reserved: two threads on one core are many times slower than one.
-
-    Args:
-        device: nothing is done unless it is the CPU.
-        reserve: cores to leave to the decoding process.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    before = torch.get_num_threads()
-    if device.type != "cpu" or "OMP_NUM_THREADS" in os.environ or before < cores:
-        yield  # somebody has chosen already
-        return
-    torch.set_num_threads(max(1, cores - reserve))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

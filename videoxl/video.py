@@ -13,6 +13,7 @@ from .decode.process import DecodeProcess, ProcessFailed
 from .decode.reader import DecodeReport, FrameChunk, FrameReader
 from .decode.sampling import Mode, SamplingPlan, plan_frames
 from .errors import VideoError
+from .threads import num_cores
 
 __all__ = ["DecodeReport", "FrameChunk", "FrameReader", "SamplingPlan", "Video"]
 
@@ -168,5 +169,4 @@ def _reduced(width: int, height: int, size: int | None) -> tuple[int, int]:
 
 def _decode_threads() -> int:
     """Return PyAV's threads: on few cores the model needs them, and more threads only cost time."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if cores <= 2 else min(4, cores // 2)
+    return 1 if num_cores() <= 2 else min(4, num_cores() // 2)

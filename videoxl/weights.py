@@ -6,6 +6,7 @@ Published names are Hugging Face's; the vision tower is open_clip's, so its name
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -182,17 +183,20 @@ def save_weights(vision: VisionEncoder, language: VSTQwen2, folder: Path, dtype:
     }
     if language.config.tie_word_embeddings:
         del state[_HEAD]
-    save_torch_state_dict(
-        {
-            published: part.to("cpu", dtype if part.is_floating_point() else part.dtype, copy=True).contiguous()
-            for name, tensor in state.items()
-            for published, part in published_tensors(name, tensor)
-        },
-        folder,
-        max_shard_size="5GB",
-    )
-    for path in shard_paths(folder):
-        path.chmod(0o644)  # they are written through private temporary files
+    published = {
+        name: part.to("cpu", dtype if part.is_floating_point() else part.dtype, copy=True).contiguous()
+        for own_name, tensor in state.items()
+        for name, part in published_tensors(own_name, tensor)
+    }
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:  # whole files only, also after a crash
+        save_torch_state_dict(published, temporary, max_shard_size="5GB")
+        written = sorted(Path(temporary).iterdir())
+        for path in written:
+            path.chmod(0o644)  # they are written through private temporary files
+            path.replace(folder / path.name)
+    for path in folder.glob("model*.safetensors*"):  # shards of an earlier model in this folder
+        if path.name not in {new.name for new in written}:
+            path.unlink()
 
 
 def _read_shard(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -239,6 +243,8 @@ def _check_complete(folder: Path, missing: list[str], unexpected: list[str]) -> 
 
 
 def write_json(path: Path, content: dict[str, object]) -> None:
-    """Write a JSON object for people to read."""
+    """Write a JSON object for people to read; whoever looks meanwhile sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

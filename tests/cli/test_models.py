@@ -8,8 +8,8 @@ import torch
 from tiny_models import checkpoint
 from typer.testing import CliRunner, Result
 
+from videoxl import hub
 from videoxl.checkpoint import save_checkpoint
-from videoxl.cli import models
 from videoxl.cli.main import app
 from videoxl.errors import CheckpointError
 from videoxl.weights import Network
@@ -24,7 +24,7 @@ def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny model in the place of the bundled one."""
     save_checkpoint(checkpoint(), tmp_path, torch.float32)
     (tmp_path / "README.md").write_text("# tiny\n\nIt knows *nothing*.\n")
-    monkeypatch.setattr(models, "checkpoint_folder", lambda name: tmp_path)
+    monkeypatch.setattr(hub, "checkpoint_folder", lambda name: tmp_path)
     return tmp_path
 
 
@@ -32,7 +32,7 @@ def test_list_names_every_model(bundled: Path) -> None:
     result = run("list")
     header, nano, published = (line.split() for line in result.stdout.splitlines())
     assert header[0] == "NAME" and nano[:2] == ["videoxl-nano", "bundled"]
-    assert published == ["video-xl-7b", "published", "8.4", "B", "16.8", "GB", "20.0", "GB", "sy1998/Video_XL"]
+    assert published == ["video-xl-7b", "published", "8.4", "B", "16.8", "GB", "~20.0", "GB", "sy1998/Video_XL"]
     assert (result.exit_code, result.stderr) == (0, "")
 
 
@@ -50,7 +50,7 @@ def test_list_without_the_bundled_model(monkeypatch: pytest.MonkeyPatch) -> None
     def missing(name: str) -> Path:
         raise CheckpointError(f"{name}: this installation has no bundled model", "Install it again.")
 
-    monkeypatch.setattr(models, "checkpoint_folder", missing)
+    monkeypatch.setattr(hub, "checkpoint_folder", missing)
     assert run("list").exit_code == 0
     result = run("show", "videoxl-nano")
     assert (result.exit_code, result.stdout) == (1, "")

@@ -77,11 +77,11 @@ class Recipe:
         default_factory=lambda: StageConfig("letters", steps=9900, matrix_lr=6e-3, log_every=100)
     )
     reading: StageConfig = field(
-        default_factory=lambda: StageConfig("reading", steps=8000, matrix_lr=4e-3, decay=0.7, log_every=100)
+        default_factory=lambda: StageConfig("reading", steps=18000, matrix_lr=3.5e-3, decay=0.7, log_every=100)
     )
     reading_batch: int = 64
     memory: StageConfig = field(
-        default_factory=lambda: StageConfig("memory", steps=3000, matrix_lr=3e-3, log_every=100)
+        default_factory=lambda: StageConfig("memory", steps=4600, matrix_lr=3e-3, log_every=100)
     )
     workers: int = 2
     seed: int = 0

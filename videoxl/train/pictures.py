@@ -104,7 +104,7 @@ def render(
     card: Card | None = None
     glyphs: list[Glyph] = []
     if rng.random() < config.card_share:
-        card = random_card(rng, str(rng.choice(KINDS, p=(0.55, 0.25, 0.2))), config.held_out)
+        card = random_card(rng, str(rng.choice(KINDS, p=(0.66, 0.17, 0.17))), config.held_out)
         picture, glyphs = draw_card(card, random_layout(rng, card, config.held_out), picture)
     return squash(weather(picture, rng), config.size), card, glyphs
 

@@ -35,8 +35,20 @@ COLOURS: dict[str, tuple[RGB, ...]] = {
 SHAPES = ("circle", "square", "triangle", "star", "diamond", "pentagon", "hexagon", "heart", "cross")
 KINDS = ("word", "number", "shape")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-STYLES = ("plain", "rounded", "border", "shadow", "double")
-HELD_OUT_STYLE = "double"  # a second frame line inside the border: seen in evaluation only
+# How far from the plate's edge each line of a style runs, in widths of the line, and along which sides.
+_LINES: dict[str, tuple[tuple[float, str], ...]] = {
+    "plain": (),
+    "rounded": (),
+    "shadow": ((0, "rb"),),
+    "border": ((1, "ltrb"),),
+    "inset": ((3, "ltrb"),),
+    "bars": ((2, "tb"),),
+    "sides": ((2, "lr"),),
+    "corner": ((1, "lt"), (3, "lt")),
+    "double": ((1, "ltrb"), (3, "ltrb")),
+}
+STYLES = tuple(_LINES)
+HELD_OUT_STYLE = "double"  # two frame lines, one inside the other: seen in evaluation only
 MAX_LETTERS = 8
 
 _FONT_FOLDERS = (
@@ -81,6 +93,7 @@ class Layout:
     centre: tuple[float, float]
     rotation: float
     style: str
+    line: float  # width of the style's lines, a fraction of the plate's shorter side
     font: str  # a font file, or "" for the font that comes with Pillow
     fill: float  # how much of the plate's width the ink takes
     case: str  # "upper", "lower" or "title"
@@ -198,7 +211,8 @@ def random_layout(rng: np.random.Generator, card: Card, held_out: bool = False) 
         aspect=float(np.exp(rng.uniform(-0.35, 0.35))),
         centre=(float(rng.uniform(0, 1)), float(rng.uniform(0, 1))),
         rotation=0.0 if full or rng.random() < 0.6 else float(rng.uniform(-9, 9)),
-        style=HELD_OUT_STYLE if held_out else str(rng.choice(STYLES[:-1])),
+        style=HELD_OUT_STYLE if held_out else str(rng.choice([style for style in STYLES if style != HELD_OUT_STYLE])),
+        line=float(rng.uniform(0.012, 0.035)),
         font="" if not held_out and rng.random() < 0.08 else fonts[int(rng.integers(len(fonts)))],
         fill=float(rng.uniform(0.6, 0.92)),
         case=str(rng.choice(["upper", "lower", "title"], p=[0.6, 0.22, 0.18])),
@@ -243,32 +257,38 @@ def _draw_plate(card: Card, layout: Layout, size: tuple[int, int]) -> tuple[Imag
     draw = ImageDraw.Draw(plate)
     radius = round(min(size) * 0.15) if layout.style == "rounded" else 0
     draw.rounded_rectangle((0, 0, width - 1, height - 1), radius, fill=(*layout.card_rgb, 255))
-    line = max(1, round(min(size) * 0.025))
-    if layout.style == "shadow":
-        shade = tuple(int(value * 0.6) for value in layout.card_rgb)
-        draw.line((0, height - 1, width - 1, height - 1, width - 1, 0), fill=(*shade, 255), width=2 * line)
-    if layout.style in ("border", "double"):
-        draw.rectangle((line, line, width - 1 - line, height - 1 - line), outline=(*layout.ink_rgb, 255), width=line)
-    if layout.style == "double":
-        inset = 3 * line
-        draw.rectangle(
-            (inset, inset, width - 1 - inset, height - 1 - inset), outline=(*layout.ink_rgb, 255), width=line
-        )
+    line = max(1, round(min(size) * layout.line))
+    ink = tuple(int(value * 0.6) for value in layout.card_rgb) if layout.style == "shadow" else layout.ink_rgb
+    for distance, sides in _LINES[layout.style]:
+        inset = round(distance * line)
+        x0, y0, x1, y1 = inset, inset, width - 1 - inset, height - 1 - inset
+        edges = {
+            "l": (x0, y0, x0 + line - 1, y1),
+            "t": (x0, y0, x1, y0 + line - 1),
+            "r": (x1 - line + 1, y0, x1, y1),
+            "b": (x0, y1 - line + 1, x1, y1),
+        }
+        for side in sides:
+            draw.rectangle(edges[side], fill=(*ink, 255))
     if card.kind == "shape":
         radius_px = min(size) * 0.46 * layout.fill
         draw_shape(draw, card.text, (width / 2, height / 2), radius_px, (*layout.ink_rgb, 255))
         return plate, []
-    return plate, _draw_text(draw, _cased(card.text, layout.case), layout, size)
+    margin = line * (2 + max((distance for distance, _ in _LINES[layout.style]), default=-2))  # lines hide no letter
+    return plate, _draw_text(draw, _cased(card.text, layout.case), layout, size, margin)
 
 
 def _cased(text: str, case: str) -> str:
     return text.upper() if case == "upper" else text.title() if case == "title" else text
 
 
-def _draw_text(draw: ImageDraw.ImageDraw, text: str, layout: Layout, size: tuple[int, int]) -> list[Glyph]:
+def _draw_text(
+    draw: ImageDraw.ImageDraw, text: str, layout: Layout, size: tuple[int, int], margin: float
+) -> list[Glyph]:
     width, height = size
     x0, y0, x1, y1 = _font(layout.font, 100).getbbox(text)
-    scale = min(layout.fill * width / (x1 - x0), 0.75 * height / (y1 - y0))
+    room_x, room_y = min(layout.fill * width, width - 2 * margin), min(0.75 * height, height - 2 * margin)
+    scale = min(room_x / (x1 - x0), room_y / (y1 - y0))
     font = _font(layout.font, max(6, int(100 * scale)))
     x0, y0, x1, y1 = font.getbbox(text)
     left, top = (width - (x1 - x0)) / 2 - x0, (height - (y1 - y0)) / 2 - y0
