@@ -117,6 +117,16 @@ def test_shards_equal_one_file(folder):
     assert_same(load_checkpoint(folder, "cpu"), load_checkpoint(PUBLISHED, "cpu"))
 
 
+def test_saving_over_shards_leaves_none(tmp_path):
+    saved = checkpoint()
+    save_checkpoint(saved, tmp_path, torch.float32)
+    files = {path.name for path in tmp_path.iterdir()}
+    shard(tmp_path)
+    save_checkpoint(saved, tmp_path, torch.float32)
+    assert {path.name for path in tmp_path.iterdir()} == files
+    assert_same(load_checkpoint(tmp_path, "cpu"), saved)
+
+
 def test_missing_shard(folder):
     names = shard(folder)
     (folder / names[1]).unlink()

@@ -12,6 +12,7 @@ from video_clips import write_numbered
 
 import videoxl
 from videoxl import Video, VideoXL
+from videoxl.budget import within_memory
 from videoxl.checkpoint import save_checkpoint
 from videoxl.errors import BudgetError, VideoError
 from videoxl.threads import cpu_threads
@@ -151,16 +152,34 @@ def test_public_names_exist():
         videoxl.Viedo  # noqa: B018
 
 
+FULL = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to ..."),
+]
+
+
+@pytest.mark.parametrize("error", FULL, ids=["gpu", "cpu"])
 @pytest.mark.parametrize("part", ["vision", "language"])
-def test_a_device_that_runs_out_of_memory_is_no_bug(clip, monkeypatch, part):
+def test_a_device_that_runs_out_of_memory_is_no_bug(clip, monkeypatch, part, error):
     def full(*args, **kwargs):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        raise error
 
     small = video_xl()
     memory = small.watch(clip, max_frames=4)
     monkeypatch.setattr(getattr(small, part), "forward", full)
-    with pytest.raises(BudgetError, match="the memory of cpu ran out"):
+    with pytest.raises(BudgetError, match="the memory of this machine ran out"):
         small.watch(clip, max_frames=4)
     if part == "language":
-        with pytest.raises(BudgetError, match="the memory of cpu ran out"):
+        with pytest.raises(BudgetError, match="the memory of this machine ran out"):
             small.ask(memory, "What is shown?")
+
+
+def test_memory_errors_of_a_gpu_point_to_the_cpu_and_others_pass():
+    with (
+        pytest.raises(BudgetError, match="the memory of cuda:1 ran out") as caught,
+        within_memory(torch.device("cuda:1")),
+    ):
+        raise FULL[0]
+    assert "--device cpu" in caught.value.advice
+    with pytest.raises(RuntimeError, match="shapes"), within_memory(torch.device("cpu")):
+        raise RuntimeError("shapes do not match")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from videoxl.errors import RunError
 from videoxl.train.pictures import CHARACTERS, NO_LABEL, PoolConfig, make_pool
 from videoxl.train.world import (
     COLOURS,
@@ -68,12 +69,13 @@ def test_every_glyph_box_holds_ink_and_nothing_stands_outside(rotation):
     assert not (dark & ~inside).any()
 
 
+@pytest.mark.parametrize("text", ["willow", "1"])  # limited by the plate's width and by its height
 @pytest.mark.parametrize("style", STYLES)
-def test_lines_of_a_plate_hide_no_letter(style):
+def test_lines_of_a_plate_hide_no_letter(style, text):
     layout = plain(area=1.0, fill=1.0, style=style, line=0.035)
     frame = Image.new("RGB", (400, 400), (255, 255, 255))
     lines, _ = draw_card(Card("shape", "circle", "white", "black"), replace(layout, fill=0.0), frame)
-    picture, glyphs = draw_card(Card("word", "willow", "white", "black"), layout, frame)
+    picture, glyphs = draw_card(Card("word", text, "white", "black"), layout, frame)
     x0, y0, x1, y1 = (round(f([g.box[i] for g in glyphs]) * 400) for i, f in enumerate((min, min, max, max)))
     assert (np.asarray(lines)[y0:y1, x0:x1].mean(-1) > 250).mean() > 0.99  # all but the point that is the circle
     assert (np.asarray(picture)[y0:y1, x0:x1].mean(-1) < 100).mean() > 0.1
@@ -115,3 +117,11 @@ def test_pool_is_the_same_with_any_number_of_workers_and_labels_fit_the_cards(tm
         assert card.text in SHAPES if card.kind == "shape" else all(c in CHARACTERS for c in card.text)
         letters = {one.patch_character[index][cell] for cell in range(16)} - {0}
         assert letters <= {1 + CHARACTERS.index(c) for c in card.text if card.kind != "shape"}
+
+
+def test_a_pool_of_another_kind_is_refused(tmp_path):
+    config = PoolConfig(size=16, grid=2, count=4)
+    made = make_pool(tmp_path, config, [])
+    np.testing.assert_array_equal(make_pool(tmp_path, config, []).images, made.images)
+    with pytest.raises(RunError, match="other pictures"):
+        make_pool(tmp_path, replace(config, count=8), [])

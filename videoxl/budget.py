@@ -143,15 +143,17 @@ def within_memory(device: torch.device) -> Iterator[None]:
     """Turn a device that runs out of memory, which no estimate rules out, into an error with advice.
 
     Raises:
-        BudgetError: torch could not allocate on the device.
+        BudgetError: torch could not allocate.
     """
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise BudgetError(
-            f"the memory of {device} ran out",
-            "Use fewer frames or a higher ratio, free memory of the device, or use --device cpu.",
-        ) from None
+    except RuntimeError as error:
+        # On the CPU torch raises no error of its own kind.
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        where, other = ("this machine", "") if device.type == "cpu" else (str(device), ", or use --device cpu")
+        advice = f"Use fewer frames or a higher ratio, free some memory{other}."
+        raise BudgetError(f"the memory of {where} ran out", advice) from None
 
 
 def _listed(ratios: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""From a model's name to a folder with its checkpoint: bundled names, folders, short names, hub ids."""
+"""The models that have a name: what there is to say about them, and the folder of their checkpoint."""
 
 import importlib.resources
 import math

@@ -132,8 +132,10 @@ class VideoXL:
                 self.vision(preprocess(frames[start : start + batch], self.config.preprocessing, device))
                 for start in range(0, len(frames), batch)
             ]
+            if pieces:
+                return torch.cat(pieces)
         size = (0, self.config.vision.tokens_per_frame, self.config.language.hidden_size)
-        return torch.cat(pieces) if pieces else torch.empty(size, device=device, dtype=self.dtype)
+        return torch.empty(size, device=device, dtype=self.dtype)
 
     def condense(
         self,
@@ -160,7 +162,8 @@ class VideoXL:
             BudgetError: the model has no such ratio, the video does not fit, or the device's memory ran out.
             ValueError: there are neither as many times as frames nor as many as visual tokens.
         """
-        flat = tokens.flatten(0, -2).to(self.device, self.dtype)
+        with within_memory(self.device):
+            flat = tokens.flatten(0, -2).to(self.device, self.dtype)
         if times is not None and len(times) not in (len(tokens), len(flat)):
             raise ValueError(f"{len(times)} times for {len(tokens)} frames or {len(flat)} visual tokens")
         with within_memory(self.device):

@@ -9,7 +9,7 @@ from .config import read_config
 
 
 def check_request(folder: Path, num_frames: int, ratio: int | str, question: str, max_new_tokens: int) -> int:
-    """Return the slots that question and answer need: the `room` of `VideoXL.watch`.
+    """Return slots enough for question and answer: the `room` of `VideoXL.watch`, which looks at the device too.
 
     Args:
         folder: of the checkpoint; only its configuration and tokenizer are read.

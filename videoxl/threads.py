@@ -1,4 +1,4 @@
-"""Which CPU cores this process may use, and who uses them."""
+"""How many CPU cores this process may use, and who uses them."""
 
 import contextlib
 import os
@@ -16,13 +16,15 @@ def num_cores() -> int:
 
 @contextlib.contextmanager
 def cpu_threads(device: "torch.device", reserve: int = 0) -> Iterator[None]:
-    """Use all cores but those reserved: two threads on one core are many times slower than one.
+    """Let torch use all cores but those reserved: two threads on one core are many times slower than one.
+
+    Nothing changes where the number of torch's threads was chosen already: `OMP_NUM_THREADS`, or fewer than cores.
 
     Args:
         device: nothing is done unless it is the CPU.
         reserve: cores to leave to the decoding process.
     """
-    import torch  # reading a video needs none
+    import torch  # here, because reading a video needs no torch
 
     before = torch.get_num_threads()
     if device.type != "cpu" or "OMP_NUM_THREADS" in os.environ or before < num_cores():

@@ -36,6 +36,8 @@ _TOWER_NAMES = (
     (".mlp.fc1.", ".mlp.c_fc."),
     (".mlp.fc2.", ".mlp.c_proj."),
 )
+_INDEX = "model.safetensors.index.json"
+_OWN_FILE = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _HEAD = "language.lm_head.weight"
 _FUSED = re.compile(r"\.self_attn\.([qkv])_proj\.(weight|bias)$")
 _AGAIN = "Download the checkpoint again; every file of it is needed."
@@ -188,15 +190,16 @@ def save_weights(vision: VisionEncoder, language: VSTQwen2, folder: Path, dtype:
         for own_name, tensor in state.items()
         for name, part in published_tensors(own_name, tensor)
     }
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:  # whole files only, also after a crash
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:  # never half a file under its name
         save_torch_state_dict(published, temporary, max_shard_size="5GB")
         written = sorted(Path(temporary).iterdir())
         for path in written:
             path.chmod(0o644)  # they are written through private temporary files
             path.replace(folder / path.name)
-    for path in folder.glob("model*.safetensors*"):  # shards of an earlier model in this folder
-        if path.name not in {new.name for new in written}:
-            path.unlink()
+    # What an earlier model left in this folder; its index first, because readers believe an index.
+    for path in (folder / _INDEX, *folder.iterdir()):
+        if _OWN_FILE.fullmatch(path.name) and path.name not in {new.name for new in written}:
+            path.unlink(missing_ok=True)
 
 
 def _read_shard(path: Path) -> Iterator[tuple[str, Tensor]]:

@@ -42,6 +42,7 @@ def test_list_as_json_counts_weights_and_bytes(bundled: Path) -> None:
     weights = sum(parameter.numel() for parameter in network.parameters())
     assert nano["parameters"] == weights
     assert nano["size_bytes"] == sum(path.stat().st_size for path in bundled.rglob("*") if path.is_file())
+    assert (nano["memory_is_estimate"], published["memory_is_estimate"]) == (False, True)
     assert nano["hub_id"] is None and published["hub_id"] == "sy1998/Video_XL"
     assert published == json.loads(run("show", "video-xl-7b", "--json").stdout)
 
@@ -59,7 +60,10 @@ def test_list_without_the_bundled_model(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_show_published_says_how_to_get_it() -> None:
     text = run("show", "video-xl-7b").stdout
-    assert all(part in text for part in ("sy1998/Video_XL", "16.8 GB", "20.0 GB", "hf download sy1998/Video_XL"))
+    assert all(
+        part in text
+        for part in ("sy1998/Video_XL", "16.8 GB", "~20.0 GB", "(an estimate)", "hf download sy1998/Video_XL")
+    )
 
 
 def test_show_bundled_prints_its_card(bundled: Path) -> None:

@@ -52,6 +52,7 @@ SMALL_VISION = replace(VISION, image_size=96, num_hidden_layers=4, pool_stride=3
 PREPROCESSING = Preprocessing(image_size=VISION.image_size, mode="squash")
 WINDOW = 64  # visual tokens: 16 frames
 RATIOS = (2, 4, 8, 16)
+_PART = 2048  # pictures read from the pool at a time
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Recipe:
     )
     reading_batch: int = 64
     memory: StageConfig = field(
-        default_factory=lambda: StageConfig("memory", steps=4600, matrix_lr=3e-3, log_every=100)
+        default_factory=lambda: StageConfig("memory", steps=7600, matrix_lr=2.5e-3, decay=0.35, log_every=100)
     )
     workers: int = 2
     seed: int = 0
@@ -207,7 +208,8 @@ def make_bank(folder: Path, clips: list[np.ndarray], recipe: Recipe, device: tor
         encoder = load_encoder(folder).to(device)
         haystacks = [encode_pictures(encoder, frames, device) for frames in _haystacks(clips, recipe)]
         tokens = np.concatenate([
-            encode_pictures(encoder, cards.images[part], device) for part in np.array_split(indices, 64)
+            encode_pictures(encoder, cards.images[indices[start : start + _PART]], device)
+            for start in range(0, len(indices), _PART)
         ])  # fmt: skip
         lengths = np.array([len(frames) for frames in haystacks])
         with path.with_suffix(".new").open("wb") as file:

@@ -3,13 +3,15 @@
 Rendering costs a few milliseconds a picture, so the pool is made once by several processes and mapped into memory.
 """
 
+import json
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from videoxl.errors import RunError
 from videoxl.train.scenes import crop, random_size, scene
 from videoxl.train.world import (
     COLOURS,
@@ -27,6 +29,7 @@ from videoxl.train.world import (
 
 CHARACTERS = LETTERS + "0123456789"  # label 0 means no character
 NO_LABEL = 255
+_WORLD = 2  # raise it when pictures of the same configuration come out differently
 _CHUNK = 500  # pictures a task of the worker processes
 
 
@@ -142,8 +145,18 @@ def _render_chunk(folder: Path, config: PoolConfig, clips_file: Path | None, sta
 
 
 def make_pool(folder: Path, config: PoolConfig, clips: list[np.ndarray], workers: int = 1) -> PicturePool:
-    """Render a pool into `folder`, or open the one that is there already."""
-    done = folder / "done"
+    """Render a pool into `folder`, or open the one that is there already.
+
+    Raises:
+        RunError: the folder holds a pool of another configuration, or of an older world. Clips are not compared.
+    """
+    done, description = folder / "done", json.dumps({"world": _WORLD, **asdict(config)}, sort_keys=True)
+    if done.exists() and done.read_text() != description:
+        found = done.read_text() or "of unknown kind"
+        raise RunError(
+            f"{folder}: holds other pictures than this run needs ({found}, not {description})",
+            "Give another folder, or remove this one.",
+        )
     if not done.exists():
         folder.mkdir(parents=True, exist_ok=True)
         for name, shape in _fields(config).items():
@@ -156,5 +169,5 @@ def make_pool(folder: Path, config: PoolConfig, clips: list[np.ndarray], workers
         starts = range(0, config.count, _CHUNK)
         with ProcessPoolExecutor(workers) as pool:
             list(pool.map(_render_chunk, *zip(*((folder, config, clips_file, start) for start in starts), strict=True)))
-        done.touch()
+        done.write_text(description)
     return PicturePool(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _fields(config)})

@@ -63,10 +63,10 @@ class Phase:
 
 
 CURRICULUM = (
-    Phase(0.30, (4, 8), (2, 4)),
+    Phase(0.25, (4, 8), (2, 4)),
     Phase(0.15, (6, 16), (2, 4, 8)),
-    Phase(0.25, (8, 32), (2, 4, 8, 16)),
-    Phase(0.30, (16, 128), (2, 4, 8, 16, 16)),
+    Phase(0.42, (6, 32), (2, 4, 8, 16)),
+    Phase(0.18, (16, 128), (2, 4, 8, 16, 16)),
 )
 
 
@@ -122,7 +122,7 @@ def random_video(
     A card stays for one to three frames.
     """
     count = int(rng.choice([0, 1, 2, 3], p=[0.14, 0.46, 0.23, 0.17]))
-    kinds = rng.choice(KINDS, count, replace=False, p=[0.46, 0.3, 0.24])
+    kinds = rng.choice(KINDS, count, replace=False, p=[0.6, 0.2, 0.2])
     tokens = haystack(rng, bank, frames)
     cards = []
     places = np.sort(rng.choice(frames, count, replace=False))

@@ -36,7 +36,7 @@ SHAPES = ("circle", "square", "triangle", "star", "diamond", "pentagon", "hexago
 KINDS = ("word", "number", "shape")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # How far from the plate's edge each line of a style runs, in widths of the line, and along which sides.
-_LINES: dict[str, tuple[tuple[float, str], ...]] = {
+_LINES: dict[str, tuple[tuple[int, str], ...]] = {
     "plain": (),
     "rounded": (),
     "shadow": ((0, "rb"),),
@@ -95,7 +95,7 @@ class Layout:
     style: str
     line: float  # width of the style's lines, a fraction of the plate's shorter side
     font: str  # a font file, or "" for the font that comes with Pillow
-    fill: float  # how much of the plate's width the ink takes
+    fill: float  # how much of the plate's width the ink takes, at most
     case: str  # "upper", "lower" or "title"
     card_rgb: RGB
     ink_rgb: RGB
@@ -260,7 +260,7 @@ def _draw_plate(card: Card, layout: Layout, size: tuple[int, int]) -> tuple[Imag
     line = max(1, round(min(size) * layout.line))
     ink = tuple(int(value * 0.6) for value in layout.card_rgb) if layout.style == "shadow" else layout.ink_rgb
     for distance, sides in _LINES[layout.style]:
-        inset = round(distance * line)
+        inset = distance * line
         x0, y0, x1, y1 = inset, inset, width - 1 - inset, height - 1 - inset
         edges = {
             "l": (x0, y0, x0 + line - 1, y1),
@@ -274,7 +274,8 @@ def _draw_plate(card: Card, layout: Layout, size: tuple[int, int]) -> tuple[Imag
         radius_px = min(size) * 0.46 * layout.fill
         draw_shape(draw, card.text, (width / 2, height / 2), radius_px, (*layout.ink_rgb, 255))
         return plate, []
-    margin = line * (2 + max((distance for distance, _ in _LINES[layout.style]), default=-2))  # lines hide no letter
+    lines = _LINES[layout.style]
+    margin = line * (2 + max(distance for distance, _ in lines)) if lines else 0  # the innermost line and a gap
     return plate, _draw_text(draw, _cased(card.text, layout.case), layout, size, margin)
 
 
@@ -282,9 +283,7 @@ def _cased(text: str, case: str) -> str:
     return text.upper() if case == "upper" else text.title() if case == "title" else text
 
 
-def _draw_text(
-    draw: ImageDraw.ImageDraw, text: str, layout: Layout, size: tuple[int, int], margin: float
-) -> list[Glyph]:
+def _draw_text(draw: ImageDraw.ImageDraw, text: str, layout: Layout, size: tuple[int, int], margin: int) -> list[Glyph]:
     width, height = size
     x0, y0, x1, y1 = _font(layout.font, 100).getbbox(text)
     room_x, room_y = min(layout.fill * width, width - 2 * margin), min(0.75 * height, height - 2 * margin)
