@@ -49,4 +49,4 @@ class RunError(VideoXLError):
 def check_not_empty(question: str) -> None:
     """Raise QuestionError if there is no question; here, so that commands can ask before they import torch."""
     if not question.strip():
-        raise QuestionError("the question is empty", 'Ask something, for example "What is shown?".')
+        raise QuestionError("the question is empty", 'Ask something, for example "What word is written on the card?".')
