@@ -214,7 +214,7 @@ def test_an_unexpected_error_is_two_lines(ask: Ask, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "text, seconds", [("90", 90), ("1:30", 90), ("01:02:03.5", 3723.5), ("0:00", 0), ("-5", -5), ("100:00", 6000)]
+    "text, seconds", [("90", 90), ("1:30", 90), ("01:02:03.5", 3723.5), ("0:00", 0), ("100:00", 6000)]
 )
 def test_times(text: str, seconds: float) -> None:
     assert parse_seconds(text) == seconds
