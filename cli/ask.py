@@ -1,5 +1,6 @@
 """`videoxl ask`: one question about one video."""
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoxl.errors import check_not_empty
-from videoxl.hub import BUNDLED, PUBLISHED, checkpoint_folder
+from videoxl.hub import BUNDLED, checkpoint_folder
 
 from . import options, render
 from .options import Dtype, SamplingMode
@@ -84,18 +85,11 @@ def ask(
 
 def _folder(model: str, quiet: bool) -> Path:
     """Return the checkpoint's folder; a download shows its own progress, on terminals only."""
-    if model in BUNDLED or (model not in PUBLISHED and Path(model).is_dir()):
-        return checkpoint_folder(model)
-    import sys
-
-    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
-
     if quiet or not sys.stderr.isatty():
+        from huggingface_hub.utils import disable_progress_bars
+
         disable_progress_bars()
-    try:
-        return checkpoint_folder(model)
-    finally:
-        enable_progress_bars()
+    return checkpoint_folder(model)
 
 
 def _result(text: str, video: "Video", memory: "VisualMemory", timings: dict[str, float], model: str) -> dict[str, Any]:

@@ -164,9 +164,8 @@ class VideoXL:
         """
         with within_memory(self.device):
             flat = tokens.flatten(0, -2).to(self.device, self.dtype)
-        if times is not None and len(times) not in (len(tokens), len(flat)):
-            raise ValueError(f"{len(times)} times for {len(tokens)} frames or {len(flat)} visual tokens")
-        with within_memory(self.device):
+            if times is not None and len(times) not in (len(tokens), len(flat)):
+                raise ValueError(f"{len(times)} times for {len(tokens)} frames or {len(flat)} visual tokens")
             session = self._session(len(flat), ratio, prefix_ids, window, room, on_window)
             session.feed(flat, None if times is None else np.repeat(times, len(flat) // max(1, len(times))))
             memory = session.finish()

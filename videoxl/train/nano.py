@@ -82,7 +82,7 @@ class Recipe:
     )
     reading_batch: int = 64
     memory: StageConfig = field(
-        default_factory=lambda: StageConfig("memory", steps=7600, matrix_lr=2.5e-3, decay=0.35, log_every=100)
+        default_factory=lambda: StageConfig("memory", steps=11800, matrix_lr=2.5e-3, decay=0.3, log_every=100)
     )
     workers: int = 2
     seed: int = 0

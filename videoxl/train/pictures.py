@@ -152,9 +152,8 @@ def make_pool(folder: Path, config: PoolConfig, clips: list[np.ndarray], workers
     """
     done, description = folder / "done", json.dumps({"world": _WORLD, **asdict(config)}, sort_keys=True)
     if done.exists() and done.read_text() != description:
-        found = done.read_text() or "of unknown kind"
         raise RunError(
-            f"{folder}: holds other pictures than this run needs ({found}, not {description})",
+            f"{folder}: holds other pictures than this run needs ({done.read_text()}, not {description})",
             "Give another folder, or remove this one.",
         )
     if not done.exists():

@@ -63,10 +63,11 @@ class Phase:
 
 
 CURRICULUM = (
-    Phase(0.25, (4, 8), (2, 4)),
-    Phase(0.15, (6, 16), (2, 4, 8)),
-    Phase(0.42, (6, 32), (2, 4, 8, 16)),
-    Phase(0.18, (16, 128), (2, 4, 8, 16, 16)),
+    Phase(0.16, (4, 8), (2, 4)),
+    Phase(0.10, (6, 16), (2, 4, 8)),
+    Phase(0.27, (6, 32), (2, 4, 8, 16)),
+    Phase(0.11, (16, 128), (2, 4, 8, 16, 16)),
+    Phase(0.36, (8, 256), (2, 4, 8, 16, 16), (16, 32, 64, 64)),
 )
 
 
@@ -121,11 +122,14 @@ def random_video(
 
     A card stays for one to three frames.
     """
-    count = int(rng.choice([0, 1, 2, 3], p=[0.14, 0.46, 0.23, 0.17]))
+    count = int(rng.choice([0, 1, 2, 3], p=[0.25, 0.43, 0.19, 0.13]))
     kinds = rng.choice(KINDS, count, replace=False, p=[0.6, 0.2, 0.2])
     tokens = haystack(rng, bank, frames)
     cards = []
-    places = np.sort(rng.choice(frames, count, replace=False))
+    # The first and the last frame are rare in long videos, and as worth knowing as any other.
+    odds = np.ones(frames)
+    odds[[0, -1]] += 0.05 * frames
+    places = np.sort(rng.choice(frames, count, replace=False, p=odds / odds.sum()))
     limits = [*places[1:], frames][:count]
     for kind, place, limit in zip(kinds, places, limits, strict=True):
         index = int(rng.choice(by_kind[str(kind)]))
