@@ -33,6 +33,13 @@ def test_every_sub_package_is_listed() -> None:
     assert sorted(SETTINGS["tool"]["setuptools"]["packages"]) == sorted(found)
 
 
+def test_python_run_in_a_clone_finds_the_bundled_model() -> None:
+    """The clone's package then hides the installed one; -S leaves out what an editable install adds."""
+    program = "from videoxl.hub import checkpoint_folder; print(checkpoint_folder('videoxl-nano'))"
+    result = subprocess.run([sys.executable, "-S", "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout.strip() == str(ROOT / "assets" / "videoxl-nano"), result.stderr
+
+
 def test_every_folder_with_code_is_a_package() -> None:
     for folder in SETTINGS["tool"]["setuptools"]["package-dir"].values():
         for module in (ROOT / folder).rglob("*.py"):

@@ -53,6 +53,7 @@ def test_spelled_answers_use_one_token_a_character_and_read_back(tokenizer, word
     ids = answer_ids(tokenizer, Question("word", "?", word, spelled=True))
     assert len(ids) == len(word) + 1
     assert tokenizer.decode(ids, skip_special_tokens=True) == word
+    assert tokenizer.decode(ids[1:], skip_special_tokens=True) == word[1:]
 
 
 def test_no_phrasing_has_an_unknown_word(tokenizer):

@@ -134,7 +134,8 @@ def _bundled(name: str) -> Path:
     try:
         folder = Path(str(importlib.resources.files("videoxl.assets").joinpath(name)))
     except ModuleNotFoundError:
-        folder = Path(name)
+        # Python run in a clone imports the clone, where assets lie beside the package, rather than what is installed.
+        folder = Path(__file__).resolve().parents[1] / "assets" / name
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{name}: this installation has no bundled model", "Install videoxl again, with pip.")
     return folder
