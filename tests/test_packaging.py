@@ -1,6 +1,7 @@
 """The package is whole: every sub-package is installed, the assets are there, and importing is cheap."""
 
 import importlib.resources
+import json
 import subprocess
 import sys
 import tomllib
@@ -8,6 +9,7 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import videoxl
+from videoxl.train.questions import build_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -38,6 +40,13 @@ def test_python_run_in_a_clone_finds_the_bundled_model() -> None:
     program = "from videoxl.hub import checkpoint_folder; print(checkpoint_folder('videoxl-nano'))"
     result = subprocess.run([sys.executable, "-S", "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.strip() == str(ROOT / "assets" / "videoxl-nano"), result.stderr
+
+
+def test_the_bundled_tokenizer_is_that_of_the_training_code(tmp_path: Path) -> None:
+    build_tokenizer().save_pretrained(tmp_path)
+    bundled = ROOT / "assets" / "videoxl-nano"
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert json.loads((tmp_path / name).read_text()) == json.loads((bundled / name).read_text()), name
 
 
 def test_every_folder_with_code_is_a_package() -> None:

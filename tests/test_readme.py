@@ -70,13 +70,14 @@ def test_ci_runs_the_commands_of_the_readme(tmp_path: Path) -> None:
         tool = tmp_path / name
         tool.parent.mkdir(parents=True, exist_ok=True)
         answer = 'echo "$ANSWER"' if name.endswith("videoxl") else ":"
-        tool.write_text(f'#!/bin/sh\necho "{tool.name} $*" >> "{calls}"\n{answer}\n')
+        fail = f'[ "$FAILING" != {tool.name} ] || exit 3'
+        tool.write_text(f'#!/bin/sh\necho "{tool.name} $*" >> "{calls}"\n{answer}\n{fail}\n')
         tool.chmod(0o755)
 
-    def ci(answer: str) -> int:
+    def ci(answer: str, failing: str = "") -> int:
         calls.unlink(missing_ok=True)
         path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "ANSWER": answer}
+        environment = {**os.environ, "PATH": path, "ANSWER": answer, "FAILING": failing}
         return subprocess.run(["bash", ".ci/run"], cwd=tmp_path, env=environment, capture_output=True).returncode
 
     assert ci("winter") == 0
@@ -87,3 +88,5 @@ def test_ci_runs_the_commands_of_the_readme(tmp_path: Path) -> None:
     ]
     assert "videoxl ask assets/demo.mp4 What word is written on the card?" in calls.read_text()
     assert ci("robot") == 1
+    for program in ("python3", "pip", "pytest", "ruff", "mypy", "videoxl"):
+        assert ci("winter", failing=program) == 3

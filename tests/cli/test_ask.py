@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
 from tiny_models import checkpoint
 from typer.testing import CliRunner, Result
 from video_clips import write_numbered
@@ -201,6 +202,17 @@ def test_the_bundled_model_says_what_it_can(ask: Ask, monkeypatch: pytest.Monkey
     monkeypatch.setattr(ask_module, "checkpoint_folder", lambda name: model_folder)
     assert ask(model="videoxl-nano").stderr == ask_module.HINT + "\n"
     assert ask("--quiet", model="videoxl-nano").stderr == ""
+
+
+def test_a_download_shows_nothing_where_stderr_is_no_terminal(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, model_folder: Path
+) -> None:
+    hidden = []
+    monkeypatch.setattr(ask_module, "checkpoint_folder", lambda name: hidden.append(are_progress_bars_disabled()))
+    enable_progress_bars()
+    ask(model="owner/name")
+    assert hidden == [True]
+    enable_progress_bars()
 
 
 def test_an_unexpected_error_is_two_lines(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

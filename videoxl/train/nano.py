@@ -57,7 +57,7 @@ _PART = 2048  # pictures read from the pool at a time
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much of everything. The defaults are those of the bundled model.
+    """How much of everything. The defaults went into the bundled model, though not in one go: see its card.
 
     Args:
         pictures: rendered cards and empty pictures.

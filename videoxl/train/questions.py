@@ -136,17 +136,18 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
         "[In the video|In this video|In this clip], [does|did] a card with a {k} appear?",
     ),
 }
-# Other word orders than those above, not only other words.
+# Sentences that are built otherwise than those above, not only in other words.
 HELD_OUT: dict[str, tuple[str, ...]] = {
-    "word": ("On the card, which word is written?", "The word on the card is?"),
-    "number": ("On the card, which number is shown?", "The number on the card is?"),
+    **{
+        kind: (f"There is a card in this video: what is the {kind} on it?", f"Which is the {kind} that the card shows?")
+        for kind in KINDS
+    },
     "text": ("What is on the card to read?",),
-    "shape": ("On the card, which shape is drawn?", "The shape on the card is?"),
-    "shape_colour": ("The {s} on the card is what {c}?", "The {c} of the {s} is?"),
-    "card_colour": ("The card is what {c}?", "The {c} of the card is?"),
+    "shape_colour": ("The {s} on the card is what {c}?", "Which is the {c} that the {s} has?"),
+    "card_colour": ("The card is what {c}?", "There is a card in this video: what {c} is it?"),
     "card_colour_of": ("The card with the {k} is what {c}?",),
-    "presence": ("Is any card in this video?", "In the video, do you see a card?"),
-    "presence_of": ("In this video, is there a {k} on a card?",),
+    "presence": ("Is any card in this video?", "Tell me: do you see that there is a card?"),
+    "presence_of": ("Is any card with a {k} in this video?",),
 }
 
 
@@ -159,8 +160,7 @@ def _expand(template: str) -> Iterator[str]:
 
 # By family and template: a template is drawn first, so that those with many phrasings do not drown the others.
 PHRASINGS: dict[str, tuple[tuple[str, ...], ...]] = {
-    family: tuple(tuple(text for text in _expand(template) if text not in HELD_OUT[family]) for template in templates)
-    for family, templates in _TEMPLATES.items()
+    family: tuple(tuple(_expand(template)) for template in templates) for family, templates in _TEMPLATES.items()
 }
 
 
