@@ -22,6 +22,7 @@ _MARKS = ".,?!:;'\"()-"
 
 # [a|b] stands for one of several; {c} is colour or color, {s} the name of a shape or "shape", {k} a kind of card.
 _IN = "[| in the video| in this video| in the clip]"
+_LEAD = "[In the video|In this video|In this clip], "
 _TEMPLATES: dict[str, tuple[str, ...]] = {
     "word": (
         "[What|Which] word [is|was] [written|shown|printed|displayed] on [the|that|this] card" + _IN + "?",
@@ -31,7 +32,7 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
         "[|Please ][read|tell me|name|give me|spell|say] the word [|written |shown ]on the card" + _IN + ".",
         "[What|Which] word is [it|that|there]?",
         "What is the word?",
-        "[In the video|In this video|In this clip], [what|which] word is [|written |shown ]on the card?",
+        _LEAD + "[what|which] word is [|written |shown ]on the card?",
         "The card [shows|has] [what|which] word?",
         "[Written|Shown|Printed] on the card is [what|which] word?",
         "The card's word [is|was] [what|which]?",
@@ -47,7 +48,7 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
         "[|Please ][read|tell me|name|give me|say] the number [|written |shown ]on the card" + _IN + ".",
         "[What|Which] number is [it|that|there]?",
         "What is the number?",
-        "[In the video|In this video|In this clip], [what|which] number is [|written |shown ]on the card?",
+        _LEAD + "[what|which] number is [|written |shown ]on the card?",
         "The card [shows|has] [what|which] number?",
         "[Written|Shown|Printed] on the card is [what|which] number?",
         "The card's number [is|was] [what|which]?",
@@ -63,7 +64,7 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
         "[Read|Tell me|Say] what is [written|printed] on the card" + _IN + ".",
         "[Read|Tell me] the text [on|of] the card" + _IN + ".",
         "What does it say?",
-        "[In the video|In this video|In this clip], what does the card say?",
+        _LEAD + "what does the card say?",
         "[Written|Printed] on the card is what?",
     ),
     "shape": (
@@ -75,7 +76,7 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
         "[|Please ][tell me|name|give me] the shape [|drawn |shown ]on the card" + _IN + ".",
         "[What|Which] shape is [it|that|there]?",
         "What is the shape?",
-        "[In the video|In this video|In this clip], [what|which] shape is [|drawn |shown ]on the card?",
+        _LEAD + "[what|which] shape is [|drawn |shown ]on the card?",
         "The card [shows|has] [what|which] shape?",
         "[Drawn|Shown|Printed] on the card is [what|which] shape?",
         "The card's shape [is|was] [what|which]?",
@@ -90,7 +91,7 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
         "[What|Which] {c} does the {s} [|on the card ]have" + _IN + "?",
         "[|Please ][tell me|name|give me|say] the {c} of the {s}" + _IN + ".",
         "What is the {s}'s {c}?",
-        "[In the video|In this video|In this clip], what {c} is the {s}?",
+        _LEAD + "what {c} is the {s}?",
         "In [what|which] {c} is the {s} [drawn|shown]?",
     ),
     "card_colour": (
@@ -100,7 +101,7 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
         "[What|Which] {c} does [the|this|that] card have" + _IN + "?",
         "[|Please ][tell me|name|give me|say] the {c} of the card" + _IN + ".",
         "What is the card's {c}" + _IN + "?",
-        "[In the video|In this video|In this clip], what {c} is the card?",
+        _LEAD + "what {c} is the card?",
         "What is the background {c} of the card" + _IN + "?",
         "[What|Which] {c} is the background of the card?",
     ),
@@ -123,7 +124,7 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
         "Does the [video|clip] [show|contain|have] a card?",
         "[Do|Did] you see [a|any] card" + _IN + "?",
         "Is there any card at all?",
-        "[In the video|In this video|In this clip], [is there|does there appear|can you see] [a|any] card?",
+        _LEAD + "[is there|does there appear|can you see] [a|any] card?",
     ),
     "presence_of": (
         "Is there a card with a {k}" + _IN + "?",
@@ -133,7 +134,7 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
         "Is a {k} [shown|visible] on [a|the] card" + _IN + "?",
         "[Do|Can] you see a card with a {k}" + _IN + "?",
         "Does [a|any] card [have|show] a {k}?",
-        "[In the video|In this video|In this clip], [does|did] a card with a {k} appear?",
+        _LEAD + "[does|did] a card with a {k} appear?",
     ),
 }
 # Sentences that are built otherwise than those above, not only in other words.
