@@ -25,8 +25,8 @@ from videoxl import VideoXL
 from videoxl.answer import Sampling, generate, read
 from videoxl.condense import RatioPolicy, WindowPlan, condense_batch
 from videoxl.errors import VideoXLError
-from videoxl.language import rope_theta, rotary_tables, rotate
 from videoxl.memory import VisualMemory
+from videoxl.network.rotary import rotary_tables, rotate
 from videoxl.vision import Preprocessing, preprocess
 from videoxl.weights import published_tensors
 
@@ -213,7 +213,8 @@ def check_memory(case: Case, report: Report, model: VideoXL, layers: Layers, qua
         )
         # Recorded keys are not rotated yet; ours are, each to its place.
         places = torch.arange(key.shape[2])
-        tables = rotary_tables(places, model.language.head_dim, rope_theta(model.language.config))
+        language = model.config.language
+        tables = rotary_tables(places, language.head_dim, language.rope_theta)
         report.compare(case.name, f"{quantity} keys", keys, rotate(key, tables), MEMORY)
         report.compare(case.name, f"{quantity} values", values, value, MEMORY)
 
@@ -244,7 +245,7 @@ def check_text(case: Case, report: Report, model: VideoXL) -> None:
     memory = model.condense(nothing, prefix_ids=ids.tolist(), room=1, on_window=lambda plan, h: hidden.append(h))
     with torch.no_grad():
         report.compare(
-            case.name, "prefix logits", model.language.lm_head(hidden[0]), golden["beacon_path_logits"], LOGITS
+            case.name, "prefix logits", model.language.logits(hidden[0]), golden["beacon_path_logits"], LOGITS
         )
     check_memory(case, report, model, [(keys[None], values[None]) for keys, values in memory.layers], "memory")
     empty = model.condense(nothing, prefix_ids=[], room=1)
@@ -290,8 +291,8 @@ def _loss(case: Case, model: VideoXL, tokens: Tensor) -> tuple[Tensor, Tensor]:
     question = ids[:, place + 1 :]
     positions = torch.arange(memory.length, memory.length + question.shape[1])
     hidden = language(language.embed(question), positions, memory, keep=False)
-    logits = language.lm_head(hidden)
-    pairs = ((language.lm_head(prefix_hidden[0]), labels[:, :place]), (logits, labels[:, place + 1 :]))
+    logits = language.logits(hidden)
+    pairs = ((language.logits(prefix_hidden[0]), labels[:, :place]), (logits, labels[:, place + 1 :]))
     # Each token is predicted by the one before it; the first after the video, by the video's last, is never labelled.
     losses = [F.cross_entropy(x[0, :-1], y[0, 1:], ignore_index=-100, reduction="sum") for x, y in pairs]
     return sum(losses, torch.zeros(())) / sum((y[0, 1:] != -100).sum() for _, y in pairs), logits

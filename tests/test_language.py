@@ -3,20 +3,22 @@
 import numpy as np
 import pytest
 import torch
-from tiny_models import language, language_config, randomise
-from transformers import Qwen2ForCausalLM
+from tiny_models import language, language_config, oracle
 
-from videoxl import language as module
 from videoxl.answer import read
-from videoxl.language import VSTLayout, attend, rotary_tables, rotate
 from videoxl.memory import BufferStore, GrowingStore
+from videoxl.network import attention
+from videoxl.network.attention import attend
+from videoxl.network.interleave import interleave, put_vsts, take_vsts
+from videoxl.network.qwen2 import VSTQwen2
+from videoxl.network.rotary import rotary_tables, rotate
+from videoxl.planning.layout import VSTLayout
 
 
 @pytest.fixture(scope="module")
 def pair():
     """transformers' Qwen2 and ours with the same weights."""
-    plain = Qwen2ForCausalLM(language_config()).eval()
-    randomise(plain)
+    plain = oracle(language_config())
     ours = language()
     missing, unexpected = ours.load_state_dict(plain.state_dict(), strict=False)
     assert not unexpected and all("beacon" in name for name in missing)
@@ -68,14 +70,14 @@ def test_layout_slices_agree_with_its_mask(layout):
     assert len(is_vst) == layout.length
     assert is_vst.sum() == layout.num_vst
     x = torch.randn(2, layout.length, 3)
-    torch.testing.assert_close(layout.take(x), x[:, is_vst])
-    torch.testing.assert_close(layout.take(x.transpose(0, 1).unsqueeze(0), dim=1)[0], x.transpose(0, 1)[is_vst])
+    torch.testing.assert_close(take_vsts(x, layout), x[:, is_vst])
+    torch.testing.assert_close(take_vsts(x.transpose(0, 1).unsqueeze(0), layout)[0], x.transpose(0, 1)[is_vst])
     y, entries = x.clone(), torch.randn(2, layout.num_vst, 3)
-    layout.put(y, entries)
+    put_vsts(y, entries, layout)
     torch.testing.assert_close(y[:, is_vst], entries)
     torch.testing.assert_close(y[:, ~is_vst], x[:, ~is_vst])
     raw, vst = torch.randn(2, layout.num_raw, 3), torch.randn(1, 3)
-    mixed = layout.interleave(raw, vst)
+    mixed = interleave(raw, vst, layout)
     torch.testing.assert_close(mixed[:, ~is_vst], raw)
     assert (mixed[:, is_vst] == vst).all()
 
@@ -90,15 +92,15 @@ def test_a_window_equals_a_loop_over_tokens():
     store = BufferStore(40)
     read(model, store, prefix)
     positions, kept = torch.arange(3, 16), torch.arange(3, 6)
-    hidden = model(model.embed_window(raw, layout), positions, store, layout=layout, kept_position_ids=kept)
+    hidden = model(model.embed_window(raw, layout), positions, store, layout=layout, kept_positions=kept)
 
     is_vst = np.concatenate([np.zeros(3, bool), layout.is_vst()])
     states = list(torch.cat([model.embed(prefix)[0], model.embed_window(raw, layout)[0]]))
     for index, layer in enumerate(model.model.layers):
-        attention = layer.self_attn
+        module = layer.self_attn
         normed = [layer.input_layernorm(state) for state in states]
         project = [
-            [getattr(attention, f"{'beacon_' if vst else ''}{kind}_proj")(x).view(-1, 8) for kind in "qkv"]
+            [getattr(module, f"{'beacon_' if vst else ''}{kind}_proj")(x).view(-1, 8) for kind in "qkv"]
             for x, vst in zip(normed, is_vst, strict=True)
         ]
         turned = [
@@ -111,7 +113,7 @@ def test_a_window_equals_a_loop_over_tokens():
                 scores = torch.stack([turned[n][0][head] @ turned[m][1][head // 2] for m in range(n + 1)]) / 8**0.5
                 values = torch.stack([project[m][2][head // 2] for m in range(n + 1)])
                 heads.append(scores.softmax(0) @ values)
-            mixed = states[n] + attention.o_proj(torch.cat(heads))
+            mixed = states[n] + module.o_proj(torch.cat(heads))
             states[n] = mixed + layer.mlp(layer.post_attention_layernorm(mixed))
         store.length = 6  # as after advance(3): look at what was kept
         keys, values = store.layers()[index]
@@ -135,7 +137,7 @@ def test_attention_kernels_agree(monkeypatch, queries, per_row):
         scores = query @ keys.transpose(-1, -2) / 8**0.5 + (0 if added is None else added)
         expected = scores.softmax(-1) @ values
         for limit in (1 << 24, 0):  # plain products, fused kernel
-            monkeypatch.setattr(module, "_MAX_PLAIN_SCORES", limit)
+            monkeypatch.setattr(attention, "_MAX_PLAIN_SCORES", limit)
             torch.testing.assert_close(attend(query, key, value, added), expected, atol=1e-5, rtol=1e-4)
 
 
@@ -162,8 +164,9 @@ def test_half_precision_is_close(dtype):
 
 
 def test_vst_parameters_start_from_their_counterparts():
-    model = module.VSTQwen2(language_config())
-    attention = model.model.layers[1].self_attn
+    model = VSTQwen2(language_config())
+    model.initialise(0.3, vst_token=2)
+    attention = model.layers[1].self_attn
     for kind in "qkv":
         torch.testing.assert_close(
             getattr(attention, f"beacon_{kind}_proj").weight, getattr(attention, f"{kind}_proj").weight

@@ -10,10 +10,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 from torch import nn
-from transformers import Qwen2Config
 
 from videoxl.condense import condense_batch
-from videoxl.language import VSTQwen2
+from videoxl.config import LanguageConfig
+from videoxl.network.qwen2 import VSTQwen2
 from videoxl.train.questions import HELD_OUT, PHRASINGS, Question, answer_ids, ask, build_tokenizer, questions
 from videoxl.train.trainer import StageConfig, convolutions_as_before, convolutions_as_matrices, rate, run_stage
 from videoxl.train.videos import IGNORE, Bank, Student, VideoBatch, VideoSource, pack, random_video
@@ -35,13 +35,15 @@ def tokenizer():
 def language(tokenizer):
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
-    config = Qwen2Config(
+    config = LanguageConfig(
         vocab_size=len(tokenizer),
         **sizes,
         num_attention_heads=4,
         num_key_value_heads=2,
+        max_position_embeddings=32768,
+        rms_norm_eps=1e-6,
+        rope_theta=1e6,
         tie_word_embeddings=True,
-        eos_token_id=tokenizer.eos_token_id,
     )
     model = VSTQwen2(config)
     for parameter in model.parameters():

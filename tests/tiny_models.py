@@ -1,13 +1,16 @@
 """Small random models for tests. Weights are large (std 0.3): with small ones outputs hardly depend on position."""
 
+from dataclasses import asdict
+
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2Config
+import transformers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from videoxl.checkpoint import Checkpoint
-from videoxl.config import ModelConfig
-from videoxl.language import VSTQwen2
+from videoxl.checkpoints.tokenizer import TextTokenizer
+from videoxl.config import LanguageConfig, ModelConfig
 from videoxl.model import VideoXL
+from videoxl.network.qwen2 import VSTQwen2
 from videoxl.vision import Preprocessing, VisionConfig
 from videoxl.weights import Network
 
@@ -22,7 +25,7 @@ def randomise(module: torch.nn.Module, seed: int = 0) -> None:
             parameter.copy_(1 + 0.3 * noise if "norm" in name and "weight" in name else noise)
 
 
-def language_config(**changes: object) -> Qwen2Config:
+def language_config(**changes: object) -> LanguageConfig:
     sizes = {
         "vocab_size": 300,
         "hidden_size": 32,
@@ -31,11 +34,21 @@ def language_config(**changes: object) -> Qwen2Config:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 2048,
-        "eos_token_id": EOS,
-        "bos_token_id": None,
+        "rms_norm_eps": 1e-6,
         "rope_theta": 10000.0,
     }
-    return Qwen2Config(**{**sizes, **changes})
+    return LanguageConfig(**{**sizes, **changes})
+
+
+def oracle(config: LanguageConfig) -> transformers.Qwen2ForCausalLM:
+    """The installed transformers' Qwen2 of the same sizes, with random weights."""
+    sizes = {name: value for name, value in asdict(config).items() if name != "rope_theta"}
+    rope = {"rope_type": "default", "rope_theta": config.rope_theta}
+    model = transformers.Qwen2ForCausalLM(
+        transformers.Qwen2Config(**sizes, rope_parameters=rope, use_sliding_window=False, eos_token_id=EOS)
+    ).eval()
+    randomise(model)
+    return model
 
 
 def language(**changes: object) -> VSTQwen2:
@@ -57,7 +70,7 @@ def model_config(**changes: object) -> ModelConfig:
     return ModelConfig(**{**parts, **changes})
 
 
-def byte_tokenizer() -> PreTrainedTokenizerFast:
+def byte_tokenizer() -> TextTokenizer:
     """One token per byte, so that a character may take several; the chat markers are one token each."""
     markers = ["<unk>", "<|im_start|>", "<|im_end|>"]
     vocabulary = {token: index for index, token in enumerate(markers)}
@@ -66,9 +79,8 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", additional_special_tokens=["<|im_start|>"]
-    )
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in markers[1:]])
+    return TextTokenizer(tokenizer)
 
 
 def checkpoint(**changes: object) -> Checkpoint:

@@ -5,23 +5,19 @@ thread and can be stopped at any piece; it writes into one buffer made for memor
 are passed, never inferred. The rules that change the scores are transformers' own.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import (
-    LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
 
+from .checkpoints.tokenizer import TextTokenizer
 from .errors import CheckpointError, QuestionError, check_not_empty
-from .language import VSTQwen2
 from .memory import BufferStore, VisualMemory
+from .network.qwen2 import VSTQwen2
+
+Rule = Callable[[Tensor, Tensor], Tensor]  # (tokens so far [1, n], scores [1, vocab]) -> scores
 
 
 @dataclass(frozen=True)
@@ -44,10 +40,10 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for wrong, problem in (
-            (not self.temperature >= 0, f"temperature {self.temperature}"),
+            (not 0 <= self.temperature < math.inf, f"temperature {self.temperature}"),
             (self.top_k < 0, f"top_k {self.top_k}"),
             (not 0 < self.top_p <= 1, f"top_p {self.top_p}"),
-            (not self.repetition_penalty > 0, f"repetition_penalty {self.repetition_penalty}"),
+            (not 0 < self.repetition_penalty < math.inf, f"repetition_penalty {self.repetition_penalty}"),
         ):
             if wrong:
                 raise QuestionError(
@@ -55,18 +51,29 @@ class Sampling:
                     "Give a temperature and top_k of 0 or more, top_p above 0 and up to 1, a penalty above 0.",
                 )
 
-    def processors(self) -> LogitsProcessorList:
-        """Return the rules in the order in which transformers applies them."""
-        rules: list[Any] = []
+    def rules(self) -> list[Rule]:
+        """Return what changes the scores, in the order in which transformers applies it: its own rules.
+
+        Most answers need none of them, and importing them takes seconds: that happens only where one is used.
+        """
+        rules: list[Rule] = []
         if self.repetition_penalty != 1.0:
-            rules.append(RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
+            from transformers import RepetitionPenaltyLogitsProcessor
+
+            rules.append(RepetitionPenaltyLogitsProcessor(float(self.repetition_penalty)))
         if self.temperature not in (0.0, 1.0):
-            rules.append(TemperatureLogitsWarper(self.temperature))
+            from transformers import TemperatureLogitsWarper
+
+            rules.append(TemperatureLogitsWarper(float(self.temperature)))
         if self.temperature and self.top_k:
+            from transformers import TopKLogitsWarper
+
             rules.append(TopKLogitsWarper(self.top_k))
         if self.temperature and self.top_p < 1.0:
-            rules.append(TopPLogitsWarper(self.top_p))
-        return LogitsProcessorList(rules)
+            from transformers import TopPLogitsWarper
+
+            rules.append(TopPLogitsWarper(float(self.top_p)))
+        return rules
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +99,10 @@ def read(language: VSTQwen2, store: BufferStore, token_ids: Tensor) -> Tensor:
     return hidden
 
 
-def _logits(language: VSTQwen2, hidden: Tensor, device: torch.device) -> Tensor:
-    # Where layers are spread over devices, the head is not where the tokens are.
-    return language.lm_head(hidden).to(device, torch.float32)
-
-
 def next_logits(language: VSTQwen2, memory: VisualMemory, token_ids: Tensor) -> Tensor:
     """Return the logits after each of the k tokens [k] that follow the memory, float32 [k, vocab]."""
     store = memory.workspace(len(token_ids))
-    return _logits(language, read(language, store, token_ids[None]), token_ids.device)[0]
+    return language.logits(read(language, store, token_ids[None]))[0]
 
 
 def generate(
@@ -124,7 +126,7 @@ def generate(
         context_ids: [m] tokens that a repetition penalty counts as having occurred; `token_ids` if None.
     """
     sampling = sampling or Sampling()
-    rules = sampling.processors()
+    rules = sampling.rules()
     store = memory.workspace(len(token_ids) + max_new_tokens)
     occurred = (token_ids if context_ids is None else context_ids)[None]
     generator = None
@@ -133,9 +135,10 @@ def generate(
     step_ids = token_ids[None]
     for _ in range(max_new_tokens):
         hidden = read(language, store, step_ids)
-        logits = _logits(language, hidden[:, -1], token_ids.device)
-        # A rule may work in place: it gets a copy.
-        scores = rules(occurred, logits.clone())  # type: ignore[arg-type]
+        logits = language.logits(hidden[:, -1])
+        scores = logits.clone() if rules else logits  # a rule may work in place
+        for rule in rules:
+            scores = rule(occurred, scores)
         if sampling.temperature:
             step_ids = torch.multinomial(scores.softmax(-1), 1, generator=generator)
         else:
@@ -154,7 +157,7 @@ class TextStream:
     between two decodings that start at the same token.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: TextTokenizer) -> None:
         self._tokenizer = tokenizer
         self._ids: list[int] = []
         self._start = 0
@@ -178,12 +181,10 @@ class TextStream:
         return piece
 
     def _decode(self, start: int, end: int | None) -> str:
-        return self._tokenizer.decode(
-            self._ids[start:end], skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        return self._tokenizer.decode(self._ids[start:end])
 
 
-def encode(tokenizer: Any | None, text: str) -> list[int]:
+def encode(tokenizer: TextTokenizer | None, text: str) -> list[int]:
     """Return the tokens of a text, chat markers included and nothing added.
 
     Raises:
@@ -193,10 +194,10 @@ def encode(tokenizer: Any | None, text: str) -> list[int]:
         raise CheckpointError(
             "this checkpoint has no tokenizer", "Add tokenizer files to its folder, or use token ids."
         )
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return tokenizer.encode(text)
 
 
-def encode_question(tokenizer: Any | None, prompt: str, question: str) -> list[int]:
+def encode_question(tokenizer: TextTokenizer | None, prompt: str, question: str) -> list[int]:
     """Return the tokens after the video: the part of the prompt behind `<image>` with the question put in.
 
     Raises:

@@ -124,8 +124,7 @@ class Budget:
 def free_slots(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> int | None:
     """Return how many slots of keys and values fit the free memory of the device; None if that is unknown."""
     language = config.language
-    head_dim = language.hidden_size // language.num_attention_heads
-    slot_bytes = 2 * language.num_hidden_layers * (language.num_key_value_heads or 1) * head_dim * dtype.itemsize
+    slot_bytes = 2 * language.num_hidden_layers * language.num_key_value_heads * language.head_dim * dtype.itemsize
     if device.type == "cuda":
         # What torch holds for tensors to come is free too: else the ratio would depend on what ran before.
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

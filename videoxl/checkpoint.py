@@ -1,17 +1,16 @@
 """Loading and saving whole models: configuration, weights, tokenizer, and the devices they go to."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from transformers import AutoTokenizer
 
+from .checkpoints.tokenizer import TextTokenizer, load_tokenizer
 from .config import ModelConfig, config_files, read_config
 from .errors import CheckpointError
 from .hub import checkpoint_folder
-from .language import VSTQwen2
+from .network.qwen2 import DecoderLayer, VSTQwen2
 from .vision import VisionEncoder
 from .weights import Network, fingerprint, load_weights, save_weights, write_json
 
@@ -26,7 +25,7 @@ class Parts(Protocol):
     config: ModelConfig
     vision: VisionEncoder
     language: VSTQwen2
-    tokenizer: Any | None
+    tokenizer: TextTokenizer | None
 
 
 @dataclass
@@ -44,7 +43,7 @@ class Checkpoint:
     config: ModelConfig
     vision: VisionEncoder
     language: VSTQwen2
-    tokenizer: Any | None = None
+    tokenizer: TextTokenizer | None = None
     fingerprint: str = ""
 
 
@@ -101,10 +100,6 @@ def load_checkpoint(name: str | Path, device: str = "auto", dtype: str | torch.d
             f"{folder}: the weights do not fit into the free memory of {chosen}",
             "Free GPU memory, or use --device cpu.",
         ) from None
-    if len(set(device_map.values())) > 1:
-        from accelerate import dispatch_model
-
-        dispatch_model(network, device_map, skip_keys="past_key_values")
     network.eval()
     return Checkpoint(config, network.vision, network.language, load_tokenizer(folder), fingerprint(folder))
 
@@ -117,21 +112,7 @@ def save_checkpoint(model: Parts, folder: str | Path, dtype: torch.dtype = torch
         write_json(folder / path, content)
     save_weights(model.vision, model.language, folder, dtype)
     if model.tokenizer is not None:
-        model.tokenizer.save_pretrained(folder)
-
-
-def load_tokenizer(folder: Path) -> Any | None:
-    """Return the folder's tokenizer, or None if it has none."""
-    if not any((folder / name).exists() for name in ("tokenizer.json", "vocab.json", "tokenizer_config.json")):
-        return None
-    try:
-        with warnings.catch_warnings():
-            # It reads config.json too, and says that the published one has keys of older versions.
-            warnings.simplefilter("ignore", FutureWarning)
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise CheckpointError(f"{folder}: the tokenizer cannot be read ({reason})", "Download it again.") from None
+        model.tokenizer.save(folder)
 
 
 def _device_map(network: Network, dtype: torch.dtype) -> dict[str, int]:
@@ -144,9 +125,8 @@ def _device_map(network: Network, dtype: torch.dtype) -> dict[str, int]:
     }
     if needed <= room[0]:
         return {}
-    device_map = infer_auto_device_map(
-        network, max_memory=room, no_split_module_classes=["Qwen2DecoderLayer", "VisionEncoder"], dtype=dtype
-    )
+    whole = [DecoderLayer.__name__, VisionEncoder.__name__]
+    device_map = infer_auto_device_map(network, max_memory=room, no_split_module_classes=whole, dtype=dtype)
     if not room.keys() >= set(device_map.values()):  # the rest is left to the disk
         raise CheckpointError(
             f"the weights need {needed / 1e9:.1f} GB and do not fit the GPUs, which have "

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from .errors import BudgetError
-from .language import KeyValueStore, VSTLayout, VSTQwen2
 from .memory import GrowingStore
+from .network.attention import KeyValueStore
+from .network.qwen2 import VSTQwen2
+from .planning.layout import VSTLayout
 
 MIXES = ("fixed", "sequence", "step-random", "instance-random")
 
@@ -244,7 +246,7 @@ class Condenser:
             return
         embeds = self.language.embed_window(tokens, plan.layout)
         positions, kept = plan.position_ids(tokens.device), plan.kept_position_ids(tokens.device)
-        hidden = self.language(embeds, positions, self.store, layout=plan.layout, kept_position_ids=kept)
+        hidden = self.language(embeds, positions, self.store, layout=plan.layout, kept_positions=kept)
         self.store.advance(plan.num_vst)
         self._observe(plan, hidden)
 

@@ -10,9 +10,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import StrictDataclassError
-from transformers import Qwen2Config
-
 from .errors import CheckpointError
 from .vision import CLIP_MEAN, CLIP_STD, Preprocessing, VisionConfig
 
@@ -23,11 +20,6 @@ CHAT_PROMPT = (
 # Video-XL is trained on 2, 4 and 8; its paper evaluates up to 16, and windows of 1440 tokens divide by 32 as well.
 PUBLISHED_RATIOS = (2, 4, 8, 16, 32)
 _ADVICE = "Use a checkpoint in the Video-XL layout; download it again if a file is damaged."
-_QWEN2_KEYS = {
-    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
-    *("num_key_value_heads", "hidden_act", "max_position_embeddings", "initializer_range", "rms_norm_eps"),
-    *("rope_theta", "tie_word_embeddings", "attention_dropout", "bos_token_id", "eos_token_id"),
-}
 _TOWER_KEYS = {field.name for field in fields(VisionConfig)} - {"select_layer", "pool_stride", "pool_mode"}
 # What this code computes. A checkpoint that asks for something else must not be run as if it did not.
 _SUPPORTED: dict[str, Any] = {
@@ -39,7 +31,52 @@ _SUPPORTED: dict[str, Any] = {
     "mm_projector_type": "mlp2x_gelu",
     "mm_vision_select_feature": "patch",
     "use_sliding_window": False,
+    "hidden_act": "silu",
 }
+
+
+@dataclass(frozen=True)
+class LanguageConfig:
+    """Sizes of the language model, under the names that Qwen2's `config.json` has for them.
+
+    Args:
+        max_position_embeddings: bounds memory, question and answer together.
+        rms_norm_eps: added to the mean square in every norm.
+        rope_theta: base of the rotation angles.
+        tie_word_embeddings: whether the head shares the embedding's weights.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    max_position_embeddings: int
+    rms_norm_eps: float
+    rope_theta: float
+    tie_word_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+            whole = isinstance(value, int) or field.type is float
+            if field.type is not bool and not (number and whole):
+                raise CheckpointError(f"{field.name} is {value!r}, which is no size", _ADVICE)
+        if self.hidden_size % self.num_attention_heads or self.num_attention_heads % self.num_key_value_heads:
+            heads = f"{self.num_attention_heads} heads, {self.num_key_value_heads} of them for keys"
+            raise CheckpointError(f"a hidden_size of {self.hidden_size} does not split into {heads}", _ADVICE)
+        if self.head_dim % 2:
+            raise CheckpointError(f"heads of width {self.head_dim} cannot be rotated: it is odd", _ADVICE)
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+
+_LANGUAGE_KEYS = {field.name for field in fields(LanguageConfig)}
 
 
 @dataclass(frozen=True)
@@ -47,7 +84,7 @@ class ModelConfig:
     """Everything about a model but its weights.
 
     Args:
-        language: sizes of the language model; `max_position_embeddings` bounds memory, question and answer together.
+        language: sizes of the language model.
         vision: sizes of the vision tower, selected layer, pooling.
         preprocessing: how frames become the tower's input.
         window: visual tokens in a full window.
@@ -58,7 +95,7 @@ class ModelConfig:
         repetition_penalty: applied to answers unless the caller says otherwise; 1.0 is none.
     """
 
-    language: Qwen2Config
+    language: LanguageConfig
     vision: VisionConfig
     preprocessing: Preprocessing
     window: int
@@ -100,12 +137,7 @@ def read_config(folder: Path) -> ModelConfig:
         _check_supported(config, folder)
         vision = _read_vision(config, folder)
         return ModelConfig(
-            language=Qwen2Config(
-                **{key: value for key, value in config.items() if key in _QWEN2_KEYS},
-                use_sliding_window=False,
-                # An index here would make torch pin that row of the embeddings; Qwen2 pads nothing.
-                pad_token_id=None,
-            ),
+            language=_read_language(config),
             vision=vision,
             preprocessing=_read_preprocessing(config, folder, vision.image_size),
             window=config["beacon_window"],
@@ -117,7 +149,7 @@ def read_config(folder: Path) -> ModelConfig:
         )
     except KeyError as error:
         raise CheckpointError(f"{folder / 'config.json'}: key {error} is missing", _ADVICE) from None
-    except (TypeError, ValueError, StrictDataclassError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {_one_line(error)}", _ADVICE) from None
 
 
@@ -129,8 +161,8 @@ def config_files(config: ModelConfig) -> dict[str, dict[str, Any]]:
     eos = list(config.eos_token_ids)
     return {
         "config.json": {
-            **{key: getattr(language, key, None) for key in sorted(_QWEN2_KEYS - {"rope_theta"})},
-            "rope_theta": (language.rope_parameters or {}).get("rope_theta", 10000.0),
+            **{key: getattr(language, key) for key in sorted(_LANGUAGE_KEYS)},
+            "eos_token_id": eos,
             "architectures": ["LlavaQwenForCausalLM"],
             "model_type": "llava_qwen",
             **_SUPPORTED,
@@ -192,6 +224,35 @@ def _check_supported(config: dict[str, Any], folder: Path) -> None:
     if wrong:
         listed = ", ".join(f"{key} = {value!r}" for key, value in wrong.items())
         raise CheckpointError(f"{folder / 'config.json'}: {listed} is not supported", "Use a Video-XL checkpoint.")
+
+
+def _read_language(config: dict[str, Any]) -> LanguageConfig:
+    """Return the language model's sizes. Nothing has a default: a wrong one would give plausible nonsense.
+
+    Raises:
+        KeyError: a size is missing.
+        CheckpointError: positions are rotated, or heads are cut, in a way that this code does not compute.
+    """
+    nested = config.get("rope_parameters") or {}
+    for rope in (nested, config.get("rope_scaling") or {}):
+        kind = rope.get("rope_type", rope.get("type", "default"))
+        if kind != "default":
+            raise CheckpointError(f"rope type {kind!r} is not supported", "Use a Video-XL checkpoint.")
+    thetas = {float(place["rope_theta"]) for place in (config, nested) if place.get("rope_theta") is not None}
+    if len(thetas) > 1:
+        raise CheckpointError(f"rope_theta has two values, {_listed_values(thetas)}", _ADVICE)
+    if not thetas:
+        raise KeyError("rope_theta")
+    sizes = {key: config[key] for key in _LANGUAGE_KEYS - {"rope_theta", "tie_word_embeddings"}}
+    tied = bool(config.get("tie_word_embeddings", False))  # absent in Qwen2's own files where it is false
+    language = LanguageConfig(**sizes, rope_theta=thetas.pop(), tie_word_embeddings=tied)
+    if config.get("head_dim", language.head_dim) not in (None, language.head_dim):
+        raise CheckpointError(f"head_dim {config['head_dim']} is not hidden_size / num_attention_heads", _ADVICE)
+    return language
+
+
+def _listed_values(values: set[float]) -> str:
+    return " and ".join(f"{value:g}" for value in sorted(values))
 
 
 def _published_ratios(config: dict[str, Any]) -> set[int]:

@@ -104,12 +104,12 @@ class VideoXL:
     @property
     def device(self) -> torch.device:
         """Where inputs go."""
-        return self.language.model.embed_tokens.weight.device
+        return self.language.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The weights' dtype."""
-        return self.language.model.embed_tokens.weight.dtype
+        return self.language.dtype
 
     @torch.no_grad()
     def encode_frames(self, frames: np.ndarray | Tensor, batch: int = _CHUNK_FRAMES) -> Tensor:
@@ -299,6 +299,7 @@ class VideoXL:
         self, memory: VisualMemory, question_ids: list[int], max_new_tokens: int, sampling: Sampling
     ) -> Iterator[tuple[str, int | None]]:
         """Yield pieces of text with the token that completed them; the end marker has no text, the rest no token."""
+        assert self.tokenizer is not None  # encoding the question needed it
         stream = TextStream(self.tokenizer)
         token_ids = torch.tensor(question_ids, device=self.device)
         context_ids = torch.tensor([*memory.prefix_ids, *question_ids], device=self.device)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .answer import check_length, encode, encode_question
 from .budget import DEFAULT_ROOM, Budget
-from .checkpoint import load_tokenizer
+from .checkpoints.tokenizer import load_tokenizer
 from .config import read_config
 
 

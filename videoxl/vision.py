@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .errors import CheckpointError
+from .network.stem import STEM_PATCH, ConvStem
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -70,7 +71,10 @@ class VisionConfig:
             (self.hidden_size % self.num_attention_heads, f"hidden_size {self.hidden_size} does not split into heads"),
             (self.hidden_act not in _ACTIVATIONS, f"hidden_act {self.hidden_act!r} is not one of {[*_ACTIVATIONS]}"),
             (self.stem not in ("patch", "conv"), f"stem {self.stem!r} is not patch or conv"),
-            (self.stem == "conv" and self.patch_size != 16, f"the conv stem has patches of 16, not {self.patch_size}"),
+            (
+                self.stem == "conv" and self.patch_size != STEM_PATCH,
+                f"the conv stem has patches of {STEM_PATCH}, not {self.patch_size}",
+            ),
             (self.pool_mode not in ("average", "max"), f"pool mode {self.pool_mode!r} is not average or max"),
             (
                 not 1 <= self.pool_stride <= self.grid,
@@ -211,10 +215,7 @@ def build_tower(config: VisionConfig) -> nn.Module:
     )
     tower.proj = None
     if config.stem == "conv":
-        from timm.models.vision_transformer_hybrid import ConvStem
-
-        channels = (32, 64, 64, 128, 128, config.hidden_size)
-        tower.conv1 = ConvStem(depth=len(channels), channels=channels, stride=(2, 2, 1, 2, 1, 2))
+        tower.conv1 = ConvStem(config.hidden_size)
     return tower
 
 

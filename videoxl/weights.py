@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .config import ModelConfig, read_json
 from .errors import CheckpointError
-from .language import VSTQwen2
+from .network.qwen2 import VSTQwen2
 from .vision import VisionEncoder
 
 _TOWER = "model.vision_tower.vision_tower."

@@ -14,11 +14,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from transformers import PreTrainedTokenizerFast, Qwen2Config
+from transformers import PreTrainedTokenizerFast
 
 from videoxl.checkpoint import Checkpoint, save_checkpoint
-from videoxl.config import CHAT_PROMPT, ModelConfig
-from videoxl.language import VSTQwen2
+from videoxl.checkpoints.tokenizer import TextTokenizer
+from videoxl.config import CHAT_PROMPT, LanguageConfig, ModelConfig
+from videoxl.network.qwen2 import VSTQwen2
 from videoxl.train.pictures import PicturePool, PoolConfig, background, make_pool, squash
 from videoxl.train.questions import build_tokenizer
 from videoxl.train.reading import CELL, LABEL_NAMES, Reader, augment, batch, normalise, reading_loss
@@ -90,7 +91,7 @@ class Recipe:
 
 def build_language(tokenizer: PreTrainedTokenizerFast) -> VSTQwen2:
     """Return the language model with random weights."""
-    config = Qwen2Config(
+    config = LanguageConfig(
         vocab_size=len(tokenizer),
         hidden_size=HIDDEN,
         intermediate_size=704,
@@ -98,12 +99,13 @@ def build_language(tokenizer: PreTrainedTokenizerFast) -> VSTQwen2:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=32768,
+        rms_norm_eps=1e-6,
+        rope_theta=1e6,
         tie_word_embeddings=True,
-        eos_token_id=tokenizer.eos_token_id,
-        initializer_range=0.04,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
     )
-    return VSTQwen2(config)
+    language = VSTQwen2(config)
+    language.initialise(0.04, tokenizer.eos_token_id)
+    return language
 
 
 def learn_letters(folder: Path, clips: list[np.ndarray], recipe: Recipe, accelerator: Accelerator) -> Iterator[Metrics]:
@@ -267,7 +269,8 @@ def write_model(folder: Path, out: Path) -> None:
         name="videoxl-nano",
         eos_token_ids=(tokenizer.eos_token_id,),
     )
-    save_checkpoint(Checkpoint(config, load_encoder(folder), language, tokenizer), out, torch.float16)
+    text_tokenizer = TextTokenizer(tokenizer.backend_tokenizer)
+    save_checkpoint(Checkpoint(config, load_encoder(folder), language, text_tokenizer), out, torch.float16)
 
 
 _STAGES = (("letters.pt", learn_letters), ("encoder.pt", learn_to_read), ("language.pt", learn_to_remember))

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from videoxl.condense import condense_batch
 from videoxl.config import CHAT_PROMPT
-from videoxl.language import VSTQwen2
+from videoxl.network.qwen2 import VSTQwen2
 from videoxl.train.questions import Question, answer_ids, questions
 from videoxl.train.trainer import Metrics
 from videoxl.train.world import KINDS, Card
@@ -220,7 +220,7 @@ class Student(nn.Module):
             self.language.embed(batch.text_ids), store.length + batch.offsets, store, mask=mask, keep=False
         )
         wanted = batch.targets != IGNORE
-        logits = self.language.lm_head(hidden[wanted]).float()
+        logits = self.language.logits(hidden[wanted])
         targets = batch.targets[wanted]
         loss = F.cross_entropy(logits, targets)
         right = torch.zeros_like(batch.targets, dtype=torch.bool).masked_scatter(wanted, logits.argmax(-1) == targets)

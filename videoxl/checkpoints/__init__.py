@@ -1,0 +1,1 @@
+"""From a folder of files to network, configuration and tokenizer, and back."""

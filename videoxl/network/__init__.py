@@ -1,0 +1,1 @@
+"""Torch modules that know no memory: rotation, attention, Qwen2 with VSTs, the vision path."""

@@ -1,0 +1,254 @@
+"""Qwen2 with VST projections: the language model that reads windows of visual tokens and leaves keys and values behind.
+
+A window interleaves visual tokens with visual summarization tokens (VSTs; "beacon" in weight names). VSTs have their
+own query, key and value projections in every layer; all else is Qwen2 (Video-XL, arXiv 2409.14485, section 3.2). The
+layers are plain torch and depend on no other library's; parameters have the names of the published checkpoint.
+Nothing here decides where VSTs stand or which positions tokens have: the windows' plan does, and it is passed down.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..config import LanguageConfig
+from ..planning.layout import VSTLayout
+from .attention import AttentionProbe, KeyValueStore, attend, causal_bias, probe_weights
+from .interleave import interleave, put_vsts, take_vsts
+from .rotary import Tables, rotary_tables, rotate
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What all layers of one forward share."""
+
+    tables: Tables
+    kept_tables: Tables | None
+    bias: Tensor | None
+    store: KeyValueStore
+    layout: VSTLayout | None
+    keep: bool
+    probe: AttentionProbe | None
+
+    def to(self, device: torch.device) -> "_Pass":
+        """Return it with its tensors on a device."""
+        cos, sin = self.tables
+        kept = self.kept_tables
+        return replace(
+            self,
+            tables=(cos.to(device), sin.to(device)),
+            kept_tables=None if kept is None else (kept[0].to(device), kept[1].to(device)),
+            bias=None if self.bias is None else self.bias.to(device),
+        )
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm, computed in float32 and scaled in the input's dtype, as Qwen2 does."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self._eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x [..., size] normed."""
+        return self.weight * F.rms_norm(x.float(), self.weight.shape, eps=self._eps).to(x.dtype)
+
+
+class VSTAttention(nn.Module):
+    """Qwen2 attention whose VSTs have their own query, key and value projections."""
+
+    def __init__(self, config: LanguageConfig, layer: int) -> None:
+        super().__init__()
+        self._layer, self._head_dim = layer, config.head_dim
+        sizes = {"q": config.num_attention_heads, "k": config.num_key_value_heads, "v": config.num_key_value_heads}
+        for prefix in ("", "beacon_"):
+            for name, heads in sizes.items():
+                self.add_module(f"{prefix}{name}_proj", nn.Linear(config.hidden_size, heads * config.head_dim))
+        self.o_proj = nn.Linear(config.num_attention_heads * config.head_dim, config.hidden_size, bias=False)
+
+    def forward(self, hidden: Tensor, shared: _Pass) -> Tensor:
+        """Attend to the store and to the tokens themselves, and leave in the store what is to be kept.
+
+        Without a layout all tokens are kept. With one, only the VSTs are: their keys are rotated once, to the place
+        that they will have in memory, which never changes.
+        """
+        layout, store = shared.layout, shared.store
+        query, key, value = (self._project(name, hidden, layout) for name in "qkv")
+        rotated = rotate(key, shared.tables)
+        query = rotate(query, shared.tables)
+        keys, values = store.extend(self._layer, rotated, value)
+        mixed = attend(query, keys, values, shared.bias)
+        if shared.probe is not None:
+            rows = shared.probe.rows(query.shape[2])
+            shared.probe.take(self._layer, probe_weights(query, keys, shared.bias, rows))
+        if layout is not None and shared.kept_tables is not None:
+            store.keep(self._layer, rotate(take_vsts(key, layout, 2), shared.kept_tables), take_vsts(value, layout, 2))
+        elif shared.keep:
+            store.keep(self._layer, rotated, value)
+        return self.o_proj(mixed.transpose(1, 2).flatten(2))
+
+    def _project(self, name: str, hidden: Tensor, layout: VSTLayout | None) -> Tensor:
+        """Return [b, heads, n, d]: the plain projection, replaced at VSTs by theirs."""
+        projected = getattr(self, f"{name}_proj")(hidden)
+        if layout is not None:
+            put_vsts(projected, getattr(self, f"beacon_{name}_proj")(take_vsts(hidden, layout)), layout)
+        return projected.unflatten(2, (-1, self._head_dim)).transpose(1, 2)
+
+
+class SwiGLU(nn.Module):
+    """The gated feed-forward part of a layer."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [..., hidden] from [..., hidden]."""
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class DecoderLayer(nn.Module):
+    """One layer: attention and feed-forward, each behind a norm and added to what came in."""
+
+    def __init__(self, config: LanguageConfig, layer: int) -> None:
+        super().__init__()
+        self.self_attn = VSTAttention(config, layer)
+        self.mlp = SwiGLU(config)
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(self, hidden: Tensor, shared: _Pass) -> Tensor:
+        """Return [b, n, h] from [b, n, h]."""
+        hidden = hidden + self.self_attn(self.input_layernorm(hidden), shared)
+        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+
+
+class _Layers(nn.Module):
+    """Everything but the head: the part whose published names start with `model.`."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.beacon_embed_tokens = nn.Embedding(1, config.hidden_size)
+        self.layers = nn.ModuleList(DecoderLayer(config, index) for index in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class VSTQwen2(nn.Module):
+    """Qwen2 with VSTs.
+
+    Args:
+        config: its sizes. Weights are torch's defaults until they are loaded or `initialise` is called.
+    """
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = _Layers(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.tie_weights()
+
+    def tie_weights(self) -> None:
+        """Let the head share the embedding's weights, if the model is made so."""
+        if self.config.tie_word_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
+
+    @torch.no_grad()
+    def initialise(self, std: float, vst_token: int) -> None:
+        """Set all weights as before training: normal with this deviation; biases zero.
+
+        VSTs start as the reference's do: projections from q, k, v, and the embedding from a token's (the eos token).
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=std)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+        for layer in self.layers:
+            for name in "qkv":
+                source = layer.self_attn.get_submodule(f"{name}_proj").state_dict()
+                layer.self_attn.get_submodule(f"beacon_{name}_proj").load_state_dict(source)
+        self.model.beacon_embed_tokens.weight.copy_(self.model.embed_tokens.weight[vst_token : vst_token + 1])
+
+    @property
+    def layers(self) -> Sequence[DecoderLayer]:
+        """The decoder layers, in order."""
+        return self.model.layers  # type: ignore[return-value]
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids and embeddings go."""
+        return self.model.embed_tokens.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return self.model.embed_tokens.weight.dtype
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Return the embeddings [b, n, h] of text tokens [b, n]."""
+        return self.model.embed_tokens(token_ids)
+
+    def embed_window(self, tokens: Tensor, layout: VSTLayout) -> Tensor:
+        """Return visual tokens [b, n, h] with VSTs between them, [b, layout.length, h]."""
+        return interleave(tokens, self.model.beacon_embed_tokens.weight.to(tokens.device), layout)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return float32 logits [..., vocab] on the embeddings' device, from hidden states [..., h]."""
+        # Where layers are spread over devices, the head is not where the tokens are.
+        return self.lm_head(hidden.to(self.lm_head.weight.device)).to(self.device, torch.float32)
+
+    def forward(
+        self,
+        embeds: Tensor,
+        positions: Tensor,
+        store: KeyValueStore,
+        layout: VSTLayout | None = None,
+        kept_positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        keep: bool = True,
+        probe: AttentionProbe | None = None,
+    ) -> Tensor:
+        """Read some tokens after what the store holds.
+
+        The caller calls `store.advance` afterwards if what was kept shall count. Layers may be on several devices:
+        the hidden states go where each layer's weights are.
+
+        Args:
+            embeds: [b, n, h].
+            positions: [n] or [b, n].
+            store: keys and values read so far; it is given the new ones to keep.
+            layout: where the VSTs stand, if this is a window; then only they are kept.
+            kept_positions: positions in memory of the kept VSTs, [num_vst].
+            mask: bool [b, 1, n, store.length + n], true where a query may look. None: everything in the store, and
+                causally the tokens themselves.
+            keep: False leaves the store as it was (for text without a layout).
+            probe: looks at attention weights.
+
+        Returns:
+            Hidden states after the final norm, [b, n, h]; `logits` turns those that are asked for into logits.
+        """
+        config, device = self.config, embeds.device
+        autocast = torch.is_autocast_enabled(device.type)
+        dtype = torch.get_autocast_dtype(device.type) if autocast else embeds.dtype
+        shared = _Pass(
+            rotary_tables(positions, config.head_dim, config.rope_theta),
+            None if kept_positions is None else rotary_tables(kept_positions, config.head_dim, config.rope_theta),
+            causal_bias(store.length, embeds.shape[1], mask, dtype, device),
+            store,
+            layout,
+            keep,
+            probe,
+        )
+        hidden = embeds
+        for layer in self.layers:
+            home = layer.input_layernorm.weight.device
+            if home != hidden.device:
+                hidden, shared = hidden.to(home), shared.to(home)
+            hidden = layer(hidden, shared)
+        return self.model.norm(hidden.to(self.model.norm.weight.device))

@@ -1,0 +1,1 @@
+"""Windows and ratios as arithmetic, and whether a video fits. No torch."""
