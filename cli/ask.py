@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from videoxl.checkpoints.hub import BUNDLED, checkpoint_folder
 from videoxl.errors import check_not_empty
-from videoxl.hub import BUNDLED, checkpoint_folder
 
 from . import options, render
 from .options import Dtype, SamplingMode
 
 if TYPE_CHECKING:
-    from videoxl.memory import VisualMemory
-    from videoxl.video import Video
+    from videoxl.memory.value import VisualMemory
+    from videoxl.video.video import Video
 
 HINT = (
     "videoxl-nano understands cards in a video: a word, a number, a shape, their colours, whether there is one. "
@@ -51,7 +51,7 @@ def ask(
         wanted = options.parse_ratio(ratio)
         check_not_empty(question)
         # What can go wrong with the file goes wrong now: torch takes seconds to import, a model longer to load.
-        from videoxl.video import Video
+        from videoxl.video.video import Video
 
         source = Video(video)
         num_frames = len(source.sample(max_frames, fps, start, end, sampling.value))

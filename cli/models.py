@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from videoxl.hub import BUNDLED, PUBLISHED, ModelInfo, model_card, model_info
+from videoxl.checkpoints.hub import BUNDLED, PUBLISHED, ModelInfo, model_card, model_info
 
 from . import options, render
 

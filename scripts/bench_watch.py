@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videoxl.video import Video
+from videoxl.video.video import Video
 
 _ASK = [sys.executable, "-c", "from videoxl.cli.main import app; app()", "ask"]
 _SAMPLE_SECONDS = 0.02

@@ -22,13 +22,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoxl import VideoXL
-from videoxl.answer import Sampling, generate, read
-from videoxl.condense import RatioPolicy, WindowPlan, condense_batch
+from videoxl.checkpoints.weights import published_tensors
+from videoxl.config import Preprocessing
+from videoxl.engine.condense import condense_batch
+from videoxl.engine.generate import Sampling, generate, read
 from videoxl.errors import VideoXLError
-from videoxl.memory import VisualMemory
+from videoxl.memory.value import VisualMemory
+from videoxl.network.preprocessing import preprocess
 from videoxl.network.rotary import rotary_tables, rotate
-from videoxl.vision import Preprocessing, preprocess
-from videoxl.weights import published_tensors
+from videoxl.planning.windows import RatioPolicy, WindowPlan
 
 # Of the recordings' README: a few times the spread of the reference itself over kernels and threads.
 LOGITS = (3e-4, 1e-4)
@@ -171,7 +173,7 @@ def check_language(case: Case, report: Report, model: VideoXL, tokens: Tensor, s
         if plan is not None and plan.layout is not None:
             is_vst = torch.from_numpy(plan.layout.is_vst())
             report.compare(case.name, f"{name} is_vst", is_vst, golden[f"window.{index}.is_vst"], EXACT)
-            positions = torch.cat([torch.arange(plan.memory_length), plan.position_ids()])[None]
+            positions = torch.tensor([*range(plan.memory_length), *plan.positions])[None]
             report.compare(case.name, f"{name} positions", positions, golden[f"window.{index}.position_ids"], EXACT)
 
     memory = model.condense(

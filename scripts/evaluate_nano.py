@@ -24,8 +24,8 @@ from PIL import Image
 
 from videoxl import VideoXL, VisualMemory
 from videoxl.train.questions import Question, ask
-from videoxl.train.scenes import footage
-from videoxl.train.world import KINDS, Card, draw_card, find_fonts, random_card, random_layout
+from videoxl.world.cards import KINDS, Card, draw_card, find_fonts, random_card, random_layout
+from videoxl.world.scenes import footage
 
 RATIO = 16
 DEPTHS = (0, 25, 50, 75, 100)

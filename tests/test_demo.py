@@ -11,8 +11,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from videoxl.cli.main import app
-from videoxl.train.world import draw_card
-from videoxl.video import Video
+from videoxl.video.video import Video
+from videoxl.world.cards import draw_card
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "assets" / "demo.mp4"

@@ -12,10 +12,9 @@ from video_clips import write_numbered
 
 import videoxl
 from videoxl import Video, VideoXL
-from videoxl.budget import within_memory
-from videoxl.checkpoint import save_checkpoint
+from videoxl.checkpoints.loading import save_checkpoint
 from videoxl.errors import BudgetError, VideoError
-from videoxl.threads import cpu_threads
+from videoxl.network.devices import cpu_threads, within_memory
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def test_every_sub_package_is_listed() -> None:
 
 def test_python_run_in_a_clone_finds_the_bundled_model() -> None:
     """The clone's package then hides the installed one; -S leaves out what an editable install adds."""
-    program = "from videoxl.hub import checkpoint_folder; print(checkpoint_folder('videoxl-nano'))"
+    program = "from videoxl.checkpoints.hub import checkpoint_folder; print(checkpoint_folder('videoxl-nano'))"
     result = subprocess.run([sys.executable, "-S", "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.strip() == str(ROOT / "assets" / "videoxl-nano"), result.stderr
 
@@ -81,7 +81,7 @@ def test_importing_the_package_is_cheap() -> None:
 
 def test_video_needs_no_torch() -> None:
     """Bad input is answered before torch is imported, and the decoding process starts fast."""
-    program = "import sys, videoxl.video, videoxl.decode.worker; sys.exit('torch' in sys.modules)"
+    program = "import sys, videoxl.video.video, videoxl.video.worker; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT / "tests").returncode == 0
 
 

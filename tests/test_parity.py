@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from videoxl import condense, vision
+from videoxl.network import vision
+from videoxl.planning import windows
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "data" / "parity"
@@ -34,23 +35,25 @@ def test_all_recordings_agree(script, capsys):
 
 
 def break_position(monkeypatch):
-    right = condense.WindowPlan.kept_position_ids
-    monkeypatch.setattr(condense.WindowPlan, "kept_position_ids", lambda plan, device="cpu": right(plan, device) + 1)
+    right = windows.WindowPlan.kept_positions.fget
+    moved = property(lambda plan: range(right(plan).start + 1, right(plan).stop + 1))
+    monkeypatch.setattr(windows.WindowPlan, "kept_positions", moved)
 
 
 def break_window_position(monkeypatch):
-    right = condense.WindowPlan.position_ids
-    monkeypatch.setattr(condense.WindowPlan, "position_ids", lambda plan, device="cpu": right(plan, device) * 1 + 1)
+    right = windows.WindowPlan.positions.fget
+    moved = property(lambda plan: range(right(plan).start + 1, right(plan).stop + 1))
+    monkeypatch.setattr(windows.WindowPlan, "positions", moved)
 
 
 def break_carry(monkeypatch):
-    right = condense.WindowPlanner.next
+    right = windows.WindowPlanner.next
 
     def forgetful(planner, num_tokens):
         planner._carry = 0
         return right(planner, num_tokens)
 
-    monkeypatch.setattr(condense.WindowPlanner, "next", forgetful)
+    monkeypatch.setattr(windows.WindowPlanner, "next", forgetful)
 
 
 def break_activation(monkeypatch):

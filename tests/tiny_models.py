@@ -6,13 +6,12 @@ import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from videoxl.checkpoint import Checkpoint
+from videoxl.checkpoints.loading import Checkpoint
 from videoxl.checkpoints.tokenizer import TextTokenizer
-from videoxl.config import LanguageConfig, ModelConfig
+from videoxl.config import LanguageConfig, ModelConfig, Preprocessing, VisionConfig
 from videoxl.model import VideoXL
+from videoxl.network.parts import Network
 from videoxl.network.qwen2 import VSTQwen2
-from videoxl.vision import Preprocessing, VisionConfig
-from videoxl.weights import Network
 
 EOS = 2
 

@@ -8,13 +8,13 @@ Shape letters in the docstrings: b batch, t frames, p visual tokens per frame, n
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from .version import __version__
 
 _HOME = {
     "VideoXL": "model",
     "Answer": "model",
-    "Video": "video",
-    "VisualMemory": "memory",
+    "Video": "video.video",
+    "VisualMemory": "memory.value",
     "VideoXLError": "errors",
     "VideoError": "errors",
     "CheckpointError": "errors",
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
         VideoError,
         VideoXLError,
     )
-    from .memory import VisualMemory
+    from .memory.value import VisualMemory
     from .model import Answer, VideoXL
-    from .video import Video
+    from .video.video import Video
 
 __all__ = [
     "Answer",

@@ -12,24 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .answer import (
-    Sampling,
-    TextStream,
-    check_length,
-    encode,
-    encode_question,
-    generate,
-    next_logits,
-)
-from .budget import DEFAULT_ROOM, Budget, free_slots, within_memory
-from .checkpoint import Checkpoint, load_checkpoint
-from .condense import Condenser, RatioPolicy, WindowObserver
+from .checkpoints.loading import Checkpoint, load_checkpoint
+from .engine.condense import Condenser, WindowObserver
+from .engine.generate import Sampling, generate, next_logits
+from .engine.text import TextStream, check_length, encode, encode_question
+from .engine.watching import Session
 from .errors import MemoryFileError
-from .memory import BufferStore, VisualMemory
-from .session import Session
-from .threads import cpu_threads
-from .video import Video
-from .vision import preprocess
+from .memory.stores import BufferStore
+from .memory.value import VisualMemory
+from .network.devices import cpu_threads, free_slots, within_memory
+from .network.preprocessing import preprocess
+from .planning.budget import DEFAULT_ROOM, Budget
+from .planning.windows import RatioPolicy
+from .video.video import Video
 
 # Frames are decoded at twice the size that the model wants: small enough to be cheap, large enough that the model's
 # own exact resize, not the decoder's fast one, makes the final picture.

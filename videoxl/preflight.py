@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from .answer import check_length, encode, encode_question
-from .budget import DEFAULT_ROOM, Budget
+from .checkpoints.layout import read_config
 from .checkpoints.tokenizer import load_tokenizer
-from .config import read_config
+from .engine.text import check_length, encode, encode_question
+from .planning.budget import DEFAULT_ROOM, Budget
 
 
 def check_request(folder: Path, num_frames: int, ratio: int | str, question: str, max_new_tokens: int) -> int:

@@ -13,8 +13,9 @@ from tiny_models import checkpoint
 from typer.testing import CliRunner, Result
 from video_clips import write_numbered
 
+import videoxl.checkpoints.loading
 import videoxl.model
-from videoxl.checkpoint import save_checkpoint
+from videoxl.checkpoints.loading import save_checkpoint
 from videoxl.cli import ask as ask_module
 from videoxl.cli.main import app
 from videoxl.cli.options import parse_ratio, parse_seconds
@@ -146,7 +147,7 @@ def load_only_if(options: tuple[object, ...]) -> Callable[..., object]:
 
     def load(*args: object, **kwargs: object) -> object:
         assert "--device" in options, "weights were loaded"
-        return videoxl.checkpoint.load_checkpoint(*args, **kwargs)
+        return videoxl.checkpoints.loading.load_checkpoint(*args, **kwargs)
 
     return load
 

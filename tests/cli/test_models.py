@@ -8,11 +8,11 @@ import torch
 from tiny_models import checkpoint
 from typer.testing import CliRunner, Result
 
-from videoxl import hub
-from videoxl.checkpoint import save_checkpoint
+from videoxl.checkpoints import hub
+from videoxl.checkpoints.loading import save_checkpoint
 from videoxl.cli.main import app
 from videoxl.errors import CheckpointError
-from videoxl.weights import Network
+from videoxl.network.parts import Network
 
 
 def run(*arguments: str) -> Result:

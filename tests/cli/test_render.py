@@ -11,7 +11,7 @@ import torch
 from tiny_models import checkpoint
 from video_clips import write_numbered
 
-from videoxl.checkpoint import save_checkpoint
+from videoxl.checkpoints.loading import save_checkpoint
 from videoxl.cli.render import StatusLine, frames_detail, printable, size, stream
 from videoxl.model import Progress
 

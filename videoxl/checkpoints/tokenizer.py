@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import read_json
 from ..errors import CheckpointError
+from .layout import read_json
 
 if TYPE_CHECKING:
     import tokenizers

@@ -4,7 +4,6 @@ from torch import Tensor, nn
 
 _CHANNELS = (32, 64, 64, 128, 128)  # of all layers but the last, which has the tower's width
 _STRIDES = (2, 2, 1, 2, 1, 2)
-STEM_PATCH = 16  # pixels: the product of the strides
 
 
 class ConvLayer(nn.Module):

@@ -16,14 +16,14 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedTokenizerFast
 
-from videoxl.checkpoint import Checkpoint, save_checkpoint
+from videoxl.checkpoints.loading import Checkpoint, save_checkpoint
 from videoxl.checkpoints.tokenizer import TextTokenizer
-from videoxl.config import CHAT_PROMPT, LanguageConfig, ModelConfig
+from videoxl.config import CHAT_PROMPT, LanguageConfig, ModelConfig, Preprocessing, VisionConfig
 from videoxl.network.qwen2 import VSTQwen2
+from videoxl.network.vision import VisionEncoder
 from videoxl.train.pictures import PicturePool, PoolConfig, background, make_pool, squash
 from videoxl.train.questions import build_tokenizer
 from videoxl.train.reading import CELL, LABEL_NAMES, Reader, augment, batch, normalise, reading_loss
-from videoxl.train.scenes import crop, footage, random_size, scene
 from videoxl.train.trainer import (
     Metrics,
     StageConfig,
@@ -32,8 +32,8 @@ from videoxl.train.trainer import (
     run_stage,
 )
 from videoxl.train.videos import Bank, Student, VideoSource
-from videoxl.train.world import weather
-from videoxl.vision import Preprocessing, VisionConfig, VisionEncoder
+from videoxl.world.cards import weather
+from videoxl.world.scenes import crop, footage, random_size, scene
 
 HIDDEN = 256
 VISION = VisionConfig(

@@ -12,8 +12,7 @@ import numpy as np
 from PIL import Image
 
 from videoxl.errors import RunError
-from videoxl.train.scenes import crop, random_size, scene
-from videoxl.train.world import (
+from videoxl.world.cards import (
     COLOURS,
     KINDS,
     LETTERS,
@@ -26,6 +25,7 @@ from videoxl.train.world import (
     random_layout,
     weather,
 )
+from videoxl.world.scenes import crop, random_size, scene
 
 CHARACTERS = LETTERS + "0123456789"  # label 0 means no character
 NO_LABEL = 255

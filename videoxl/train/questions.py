@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import PreTrainedTokenizerFast
 
 from videoxl.config import CHAT_PROMPT
-from videoxl.train.world import COLOURS, KINDS, LETTERS, SHAPES, Card
+from videoxl.world.cards import COLOURS, KINDS, LETTERS, SHAPES, Card
 
 END = "<|im_end|>"
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", END, "[UNK]")

@@ -5,10 +5,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videoxl.config import Preprocessing
+from videoxl.network.vision import VisionEncoder
 from videoxl.train.pictures import CHARACTERS, NO_LABEL, PicturePool
 from videoxl.train.trainer import Metrics
-from videoxl.train.world import COLOURS, KINDS, MAX_LETTERS, SHAPES
-from videoxl.vision import Preprocessing, VisionEncoder
+from videoxl.world.cards import COLOURS, KINDS, MAX_LETTERS, SHAPES
 
 _LABELS = {"kind": 1 + len(KINDS), "colour": len(COLOURS), "ink": len(COLOURS), "shape": len(SHAPES)}
 

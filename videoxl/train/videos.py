@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast
 
-from videoxl.condense import condense_batch
 from videoxl.config import CHAT_PROMPT
+from videoxl.engine.condense import condense_batch
 from videoxl.network.qwen2 import VSTQwen2
 from videoxl.train.questions import Question, answer_ids, questions
 from videoxl.train.trainer import Metrics
-from videoxl.train.world import KINDS, Card
+from videoxl.world.cards import KINDS, Card
 
 IGNORE = -100
 _TEXT_TOKENS = 100  # of a video's questions, about

@@ -1,0 +1,84 @@
+"""What fits, and what the advice says where it does not."""
+
+import re
+
+import pytest
+import torch
+from tiny_models import language_config, model_config
+
+from videoxl.errors import BudgetError
+from videoxl.network.devices import free_slots
+from videoxl.planning.budget import Budget
+from videoxl.planning.windows import RatioPolicy
+
+
+def budget(positions=512, **changes):
+    return Budget(model_config(language=language_config(max_position_embeddings=positions)), 14, 64, **changes)
+
+
+@pytest.mark.parametrize(("num_tokens", "ratio"), [(100, 2), (800, 2), (1600, 4), (3000, 8), (6000, 16)])
+def test_auto_is_the_smallest_that_fits(num_tokens, ratio):
+    chosen = budget().choose(num_tokens, "auto")
+    assert chosen.ratios == (ratio,) and chosen.cover
+    assert budget().fits(budget().need(num_tokens, chosen))
+
+
+def test_need_is_counted_to_the_slot():
+    need = budget().need(100, RatioPolicy((8,)))  # windows of 32, 32, 32 and 4
+    assert (need.slots, need.longest_window) == (14 + 4 + 4 + 4 + 1, 36)
+    assert need.positions == 27 + 64
+
+
+@pytest.mark.parametrize("ratio", [3, 32, 0, -2, 2.5, "many"])
+def test_unknown_ratio(ratio):
+    with pytest.raises(BudgetError, match="not among those of tiny") as caught:
+        budget().choose(100, ratio)
+    assert caught.value.advice == "Use auto, 2, 4, 8 or 16."
+
+
+def test_a_larger_ratio_is_advised():
+    with pytest.raises(BudgetError, match="ratio 2 need 1578 positions; tiny has 512") as caught:
+        budget().choose(3000, 2)
+    assert caught.value.advice == "Use ratio 8 or 16, or auto."
+
+
+@pytest.mark.parametrize("ratio", [16, "auto"])
+def test_fewer_frames_are_advised_and_fit(ratio):
+    with pytest.raises(BudgetError) as caught:
+        budget().choose(100_000, ratio)
+    frames = int(re.search(r"at most (\d+) frames, at ratio 16", caught.value.advice)[1])
+    assert budget().choose(frames * 4, 16)
+    with pytest.raises(BudgetError):
+        budget().choose((frames + 1) * 4, 16)
+
+
+def test_device_memory_limits():
+    assert budget(free_slots=100).choose(256, "auto").ratios == (8,)  # 14 + 32 slots, twice
+    with pytest.raises(BudgetError, match="room for 100 slots"):
+        budget(free_slots=100).choose(256, 4)
+
+
+def test_a_policy_that_does_not_fit():
+    policy = RatioPolicy((2, 4), "sequence")
+    with pytest.raises(BudgetError, match=r"at ratio 2 or 4 need \d+ positions; tiny has 512") as caught:
+        budget().check(3200, policy, 32)
+    assert caught.value.advice == "Use ratio 8 or 16, or auto."
+
+
+def test_memory_that_torch_holds_is_free(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 20, 1 << 30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 3 << 20)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1 << 20)
+    slots = free_slots(model_config(), torch.device("cuda"), torch.float16)
+    assert slots == (3 << 20) // (2 * 2 * 2 * 8 * 2)  # keys and values, layers, heads, width, bytes
+
+
+def test_a_prompt_alone_too_long():
+    with pytest.raises(BudgetError) as caught:
+        Budget(model_config(language=language_config(max_position_embeddings=60)), 14, 64).choose(8, "auto")
+    assert "shorter prompt" in caught.value.advice
+
+
+def test_free_memory_of_this_machine():
+    slots = free_slots(model_config(), torch.device("cpu"), torch.float32)
+    assert slots is None or slots * 2 * 2 * 2 * 8 * 4 < 1 << 50

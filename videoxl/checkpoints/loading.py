@@ -1,0 +1,113 @@
+"""Loading and saving whole models: configuration, weights, tokenizer, and the devices they go to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from ..config import ModelConfig
+from ..errors import CheckpointError
+from ..network.devices import choose_device, choose_dtype
+from ..network.parts import Network
+from ..network.qwen2 import DecoderLayer, VSTQwen2
+from ..network.vision import VisionEncoder
+from .fingerprint import fingerprint
+from .hub import checkpoint_folder
+from .layout import config_files, read_config
+from .tokenizer import TextTokenizer, load_tokenizer
+from .weights import load_weights, save_weights, write_json
+
+# Of a GPU's free memory, what weights may take; the rest is for activations and visual memory.
+_WEIGHTS_SHARE = 0.75
+
+
+class Parts(Protocol):
+    """What a model consists of. Implemented by `Checkpoint` and `VideoXL`."""
+
+    config: ModelConfig
+    vision: VisionEncoder
+    language: VSTQwen2
+    tokenizer: TextTokenizer | None
+
+
+@dataclass
+class Checkpoint:
+    """A loaded model, before it is wired up.
+
+    Args:
+        config: everything but weights.
+        vision: vision tower and projector.
+        language: language model.
+        tokenizer: None if the folder has none; then only token ids can be used.
+        fingerprint: identifies the weights.
+    """
+
+    config: ModelConfig
+    vision: VisionEncoder
+    language: VSTQwen2
+    tokenizer: TextTokenizer | None = None
+    fingerprint: str = ""
+
+
+def load_checkpoint(name: str | Path, device: str = "auto", dtype: str | torch.dtype = "auto") -> Checkpoint:
+    """Return a model from a bundled name, a folder, a short name or a hub id.
+
+    With device "auto" and several GPUs of which none holds the weights alone, layers are spread over them.
+
+    Raises:
+        CheckpointError: it does not exist, is incomplete or damaged, or is of a kind that is not supported.
+    """
+    folder = checkpoint_folder(name)
+    config = read_config(folder)
+    chosen = choose_device(device)
+    chosen_dtype = choose_dtype(dtype, chosen)
+    with torch.device("meta"):
+        network = Network(config)
+    device_map = _device_map(network, chosen_dtype) if device == "auto" and torch.cuda.device_count() > 1 else {}
+
+    def device_of(parameter: str) -> torch.device | int:
+        holder = max((key for key in device_map if f"{parameter}.".startswith(f"{key}.")), key=len, default=None)
+        return chosen if holder is None else device_map[holder]
+
+    try:
+        load_weights(network, folder, device_of, chosen_dtype)
+    except torch.OutOfMemoryError:
+        raise CheckpointError(
+            f"{folder}: the weights do not fit into the free memory of {chosen}",
+            "Free GPU memory, or use --device cpu.",
+        ) from None
+    network.eval()
+    return Checkpoint(config, network.vision, network.language, load_tokenizer(folder), fingerprint(folder))
+
+
+def save_checkpoint(model: Parts, folder: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:
+    """Write a model in our layout, which `load_checkpoint` reads: weights in `dtype`, configuration, tokenizer."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, content in config_files(model.config).items():
+        write_json(folder / path, content)
+    save_weights(model.vision, model.language, folder, dtype)
+    if model.tokenizer is not None:
+        model.tokenizer.save(folder)
+
+
+def _device_map(network: Network, dtype: torch.dtype) -> dict[str, int]:
+    """Return which GPU each part goes to; empty if the first one holds all."""
+    from accelerate import infer_auto_device_map
+
+    needed = sum(parameter.numel() for parameter in network.parameters()) * dtype.itemsize
+    room = {
+        index: int(torch.cuda.mem_get_info(index)[0] * _WEIGHTS_SHARE) for index in range(torch.cuda.device_count())
+    }
+    if needed <= room[0]:
+        return {}
+    whole = [DecoderLayer.__name__, VisionEncoder.__name__]
+    device_map = infer_auto_device_map(network, max_memory=room, no_split_module_classes=whole, dtype=dtype)
+    if not room.keys() >= set(device_map.values()):  # the rest is left to the disk
+        raise CheckpointError(
+            f"the weights need {needed / 1e9:.1f} GB and do not fit the GPUs, which have "
+            + " + ".join(f"{free / 1e9:.1f} GB" for free in room.values()),
+            "Free GPU memory, or use --device cpu.",
+        )
+    return device_map

@@ -1,0 +1,1 @@
+"""What turns visual tokens into a memory, and a memory and a question into an answer."""

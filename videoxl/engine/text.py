@@ -1,0 +1,86 @@
+"""Text on its way into tokens and out of them: the prompt, the question, the streamed answer."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..errors import CheckpointError, QuestionError, check_not_empty
+
+
+class Tokenizer(Protocol):
+    """Text to token ids and back."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of a text, chat markers included and nothing added."""
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Return the text of some tokens, without chat markers."""
+
+
+class TextStream:
+    """Turns tokens into text piece by piece; characters that take several tokens come out whole.
+
+    A token's text can depend on the one before it (spaces, bytes of one character), so each piece is the difference
+    between two decodings that start at the same token.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        self._start = 0
+        self._shown = 0
+
+    def push(self, token_id: int) -> str:
+        """Return the text that this token completes, perhaps none."""
+        self._ids.append(token_id)
+        text = self._decode(self._start, None)
+        if text.endswith("\ufffd"):  # the first bytes of a character
+            return ""
+        return self._advance(text)
+
+    def finish(self) -> str:
+        """Return what is left, as it is."""
+        return self._advance(self._decode(self._start, None))
+
+    def _advance(self, text: str) -> str:
+        piece = text[len(self._decode(self._start, self._shown)) :]
+        self._start, self._shown = self._shown, len(self._ids)
+        return piece
+
+    def _decode(self, start: int, end: int | None) -> str:
+        return self._tokenizer.decode(self._ids[start:end])
+
+
+def encode(tokenizer: Tokenizer | None, text: str) -> list[int]:
+    """Return the tokens of a text, chat markers included and nothing added.
+
+    Raises:
+        CheckpointError: there is no tokenizer.
+    """
+    if tokenizer is None:
+        raise CheckpointError(
+            "this checkpoint has no tokenizer", "Add tokenizer files to its folder, or use token ids."
+        )
+    return tokenizer.encode(text)
+
+
+def encode_question(tokenizer: Tokenizer | None, prompt: str, question: str) -> list[int]:
+    """Return the tokens after the video: the part of the prompt behind `<image>` with the question put in.
+
+    Raises:
+        QuestionError: the question is empty.
+    """
+    check_not_empty(question)
+    return encode(tokenizer, prompt.partition("<image>")[2].replace("{question}", question.strip()))
+
+
+def check_length(num_question: int, max_new_tokens: int, memory_length: int, max_positions: int) -> None:
+    """Raise QuestionError if memory, question and answer do not fit the model's positions."""
+    if max_new_tokens < 1:
+        raise QuestionError(f"max_new_tokens is {max_new_tokens}", "Ask for at least one token.")
+    room = max_positions - memory_length
+    if num_question + max_new_tokens > room:
+        raise QuestionError(
+            f"a question of {num_question} tokens and an answer of up to {max_new_tokens} do not fit: "
+            f"{room} of {max_positions} positions are free",
+            "Ask a shorter question, allow a shorter answer, or watch fewer frames or at a higher ratio.",
+        )

@@ -1,0 +1,1 @@
+"""The visual memory: the value, and the stores that it is built in and read from."""

@@ -1,0 +1,76 @@
+"""Keys and values while they are being made: in fixed buffers for inference, growing for training."""
+
+import torch
+from torch import Tensor
+
+
+class BufferStore:
+    """Keys and values in buffers of fixed capacity, for inference: nothing is concatenated, nothing grows.
+
+    A forward writes its tokens after what is stored and attends to one view of both; what is kept is then written over
+    the start of them. Each layer's buffers are made on that layer's device when it is first used.
+
+    Args:
+        capacity: slots per layer, enough for the memory and the longest forward on top of it.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.length = 0
+        self._keys: dict[int, Tensor] = {}
+        self._values: dict[int, Tensor] = {}
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Write [b, kv_heads, n, d] after what is stored and return views of all."""
+        self.keep(layer, keys, values)
+        end = self.length + keys.shape[2]
+        return self._keys[layer][:, :, :end], self._values[layer][:, :, :end]
+
+    def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Write what shall stay; it counts once `advance` is called."""
+        if layer not in self._keys:
+            batch, heads, _, head_dim = keys.shape
+            for buffers, like in ((self._keys, keys), (self._values, values)):
+                buffers[layer] = like.new_empty(batch, heads, self.capacity, head_dim)
+        self._keys[layer][:, :, self.length : self.length + keys.shape[2]] = keys
+        self._values[layer][:, :, self.length : self.length + keys.shape[2]] = values
+
+    def advance(self, count: int) -> None:
+        """Let the `count` slots that every layer has kept become part of the memory."""
+        self.length += count
+
+    def layers(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Return views of each layer's keys and values so far, [b, kv_heads, length, d]."""
+        return tuple(
+            (self._keys[layer][:, :, : self.length], self._values[layer][:, :, : self.length])
+            for layer in sorted(self._keys)
+        )
+
+
+class GrowingStore:
+    """Keys and values concatenated anew by every forward, for training: gradients flow through all that was kept."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self._pending: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is stored followed by [b, kv_heads, n, d], and store nothing."""
+        if layer not in self._kept:
+            return keys, values
+        stored_keys, stored_values = self._kept[layer]
+        return torch.cat([stored_keys, keys], dim=2), torch.cat([stored_values, values], dim=2)
+
+    def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Note what shall stay; it counts once `advance` is called."""
+        self._pending[layer] = self.extend(layer, keys, values)
+
+    def advance(self, count: int) -> None:
+        """Let the `count` slots that every layer has kept become part of the memory."""
+        self._kept, self._pending = self._pending, {}
+        self.length += count
+
+    def layers(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Return each layer's keys and values so far, [b, kv_heads, length, d]."""
+        return tuple(self._kept[layer] for layer in sorted(self._kept))

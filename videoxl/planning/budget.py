@@ -1,0 +1,121 @@
+"""Does a video fit, and at which ratio: positions and memory are counted before any work is done."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..config import ModelConfig
+from ..errors import BudgetError
+from .windows import RatioPolicy, plan_windows
+
+# Slots for a question and its answer, unless the caller says otherwise.
+DEFAULT_ROOM = 512
+
+
+@dataclass(frozen=True)
+class Need:
+    """What condensing a video takes.
+
+    Args:
+        slots: of the finished memory, prefix and VSTs.
+        longest_window: tokens of the longest window, VSTs included.
+        room: slots for question and answer.
+    """
+
+    slots: int
+    longest_window: int
+    room: int
+
+    @property
+    def positions(self) -> int:
+        """Largest number of positions in use at any time, at most."""
+        return self.slots + max(self.longest_window, self.room)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a model and a device can take.
+
+    Args:
+        config: of the model: positions, window, ratios.
+        num_prefix: tokens before the video.
+        room: slots for question and answer.
+        free_slots: slots that fit the device's memory; None if unknown.
+    """
+
+    config: ModelConfig
+    num_prefix: int
+    room: int = DEFAULT_ROOM
+    free_slots: int | None = None
+
+    def need(self, num_tokens: int, policy: RatioPolicy, window: int | None = None) -> Need:
+        """Return what a video of so many visual tokens takes."""
+        plans = list(plan_windows(num_tokens, window or self.config.window, policy, self.num_prefix))
+        longest = max((plan.length for plan in plans), default=0)
+        return Need(self.num_prefix + sum(plan.num_vst for plan in plans), longest, self.room)
+
+    def fits(self, need: Need) -> bool:
+        """Return whether positions and memory suffice."""
+        # Twice the slots: the memory itself, and the copy that a question is appended to.
+        in_memory = self.free_slots is None or 2 * need.slots <= self.free_slots
+        return need.positions <= self.config.max_positions and in_memory
+
+    def choose(self, num_tokens: int, ratio: int | str) -> RatioPolicy:
+        """Return the policy for a requested ratio; "auto" is the smallest of the model's ratios that fits.
+
+        Raises:
+            BudgetError: the model has no such ratio, or the video does not fit; the advice says what would.
+        """
+        ratios = self.config.ratios
+        if ratio != "auto" and ratio not in ratios:
+            raise BudgetError(
+                f"ratio {ratio} is not among those of {self.config.name}", f"Use auto, {_listed(ratios)}."
+            )
+        fitting = self._fitting(num_tokens)
+        policy = RatioPolicy((next(iter(fitting), ratios[-1]) if ratio == "auto" else int(ratio),))
+        if policy.ratios[0] not in fitting:
+            raise self._does_not_fit(num_tokens, policy, self.need(num_tokens, policy))
+        return policy
+
+    def check(self, num_tokens: int, policy: RatioPolicy, window: int) -> Need:
+        """Return what a video takes with a caller's own policy.
+
+        Raises:
+            BudgetError: it does not fit.
+        """
+        need = self.need(num_tokens, policy, window)
+        if not self.fits(need):
+            raise self._does_not_fit(num_tokens, policy, need)
+        return need
+
+    def _fitting(self, num_tokens: int) -> list[int]:
+        return [r for r in self.config.ratios if self.fits(self.need(num_tokens, RatioPolicy((r,))))]
+
+    def _does_not_fit(self, num_tokens: int, policy: RatioPolicy, need: Need) -> BudgetError:
+        fitting = self._fitting(num_tokens)
+        per_frame = self.config.vision.tokens_per_frame
+        limit = f"{self.config.name} has {self.config.max_positions}"
+        if need.positions <= self.config.max_positions:
+            limit = f"the device's memory has room for {self.free_slots} slots, and twice the video's are needed"
+        asked = f"{num_tokens} visual tokens at ratio {_listed(policy.ratios)}"
+        problem = f"{asked} need {need.positions} positions; {limit}"
+        if fitting:
+            return BudgetError(problem, f"Use ratio {_listed(fitting)}, or auto.")
+        frames = self._most_frames(num_tokens // per_frame)
+        if frames:
+            return BudgetError(problem, f"Use at most {frames} frames, at ratio {self.config.ratios[-1]}.")
+        return BudgetError(problem, "Use a shorter prompt, or a model with more positions.")
+
+    def _most_frames(self, too_many: int) -> int:
+        """Return the largest number of frames that fits at the largest ratio, by bisection."""
+        fits, policy = 0, RatioPolicy((self.config.ratios[-1],))
+        while too_many - fits > 1:
+            middle = (fits + too_many) // 2
+            if self.fits(self.need(middle * self.config.vision.tokens_per_frame, policy)):
+                fits = middle
+            else:
+                too_many = middle
+        return fits
+
+
+def _listed(ratios: Sequence[int]) -> str:
+    return " or ".join([", ".join(map(str, ratios[:-1])), str(ratios[-1])]) if len(ratios) > 1 else str(ratios[0])

@@ -1,0 +1,13 @@
+"""A file to frames.
+
+The file is opened only in a child process, so that a hang or a crash of a decoder is an error message and not our end.
+
+    checks    what can be refused before FFmpeg sees the file
+    probe     child: the facts about a file (`VideoFacts`), from its packets
+    sampling  which frames to read (`SamplingPlan`)
+    pyav_reader, decord_reader   child: the two decoders
+    worker    child: its main function
+    process   parent: starts the child, receives from it, ends it
+    video     parent: `Video`, the front door
+    reader    parent: chunks of frames, retry with the other decoder, report
+"""

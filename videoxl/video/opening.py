@@ -1,0 +1,74 @@
+"""Opening a file with PyAV and reading its packets, in the child process."""
+
+from collections.abc import Iterator, Sequence
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from ..errors import VideoError
+from .checks import GET_ANOTHER_COPY
+
+# FFmpeg opens other files and addresses when a script or playlist says so, whatever the name of the file is.
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif"
+_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
+_MAX_DEMUX_ERRORS = 1000
+REENCODE = "Convert it first, for example: ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4"
+
+
+def open_video(path: str, location: str) -> tuple[InputContainer, VideoStream]:
+    """Open a local file and return it with its best video stream.
+
+    Raises:
+        VideoError: not a video, refused format, damaged header, no pictures, or unknown codec.
+    """
+    try:
+        container = av.open(f"file:{location}", options=_OPTIONS)
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: {_why_not_open(location, error)}", GET_ANOTHER_COPY) from error
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream) or int(stream.disposition) & _ATTACHED_PICTURE:
+        raise VideoError(f"{path}: {_what_instead(container)}", "Give a file that has moving pictures.")
+    if stream.codec_context is None:
+        raise VideoError(f"{path}: its video codec is unknown, there is no decoder for it", REENCODE)
+    return container, stream
+
+
+def _why_not_open(location: str, error: Exception) -> str:
+    if isinstance(error, av.ArgumentError):
+        return "is not in a video format that videoxl reads"
+    with open(location, "rb") as file:
+        if file.read(12)[4:8] == b"ftyp":
+            return "the file is incomplete or damaged: its index (the 'moov' part) cannot be read"
+    return "is not a video, or its header is damaged"
+
+
+def _what_instead(container: InputContainer) -> str:
+    if container.streams.video:
+        return "has sound and a cover picture, but no video"
+    return "has sound, but no video" if container.streams.audio else "has no video track"
+
+
+def demux(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet]:
+    """Yield the packets of these streams, going on behind damaged places.
+
+    The last packet of each stream is empty (`is_flush`): it asks the decoder for what it still holds.
+    """
+    errors = 0
+    packets = container.demux(streams)
+    while errors < _MAX_DEMUX_ERRORS:
+        try:
+            yield next(packets)
+        except (StopIteration, av.EOFError):
+            return
+        except av.FFmpegError:
+            errors += 1
+            packets = container.demux(streams)
+
+
+def is_flush(packet: Packet) -> bool:
+    """Tell whether the packet marks the end of its stream."""
+    return packet.dts is None and packet.pts is None and not packet.size

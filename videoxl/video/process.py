@@ -1,0 +1,113 @@
+"""Our end of the decoding process: start it, receive from it, end it."""
+
+import contextlib
+import json
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from typing import IO, BinaryIO
+
+from .facts import Alive, Message, Request
+
+# A plain interpreter with our import path: `multiprocessing` would run the user's main module again in the child.
+_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from videoxl.video.worker import main; main()"
+_LOG_BYTES = 8192
+_START_SECONDS = 60.0  # a third of a second of work, which on a machine that is busy can take very long
+
+
+class ProcessFailed(Exception):
+    """The decoding process crashed, or showed no sign of life for too long."""
+
+
+class DecodeProcess:
+    """One child process that serves one request.
+
+    At most two messages wait for us: one read from the pipe and one being read. The child is ended by `close`, when
+    this object is dropped, or when Python exits.
+    """
+
+    def __init__(self, request: Request) -> None:
+        log = tempfile.TemporaryFile()  # noqa: SIM115  closed by _end
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _BOOT, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        assert self._process.stdin and self._process.stdout
+        self._messages: queue.Queue[Message | None] = queue.Queue(maxsize=1)
+        self._pump = threading.Thread(target=_pump, args=(self._process.stdout, self._messages), daemon=True)
+        self._log_lines: list[str] = []
+        self._started = False
+        self.close = weakref.finalize(self, _end, self._process, self._pump, self._messages, log, self._log_lines)
+        self._pump.start()
+        # Standard input stays open: its end tells the child that we are gone.
+        with contextlib.suppress(BrokenPipeError):
+            pickle.dump(request, self._process.stdin, protocol=5)
+            self._process.stdin.flush()
+
+    def receive(self, silence_limit: float) -> Message:
+        """Return the next message that is not `Alive`.
+
+        Raises:
+            ProcessFailed: the process ended, or sent nothing for `silence_limit` seconds after it had started.
+        """
+        message: Message | None = Alive()
+        while isinstance(message, Alive):
+            limit = silence_limit if self._started else max(silence_limit, _START_SECONDS)
+            try:
+                message = self._messages.get(timeout=limit)
+            except queue.Empty:
+                raise ProcessFailed(f"no sign of life for {limit:g} s") from None
+            self._started = True
+        if message is None:
+            raise ProcessFailed(f"the decoding process {_how_ended(self._process.wait())}")
+        return message
+
+    @property
+    def log(self) -> str:
+        """The last lines that FFmpeg and decord printed; empty until the process is closed."""
+        return "\n".join(self._log_lines)
+
+
+def _pump(pipe: BinaryIO, messages: "queue.Queue[Message | None]") -> None:
+    """Move messages from the pipe to the queue; None at the end."""
+    with contextlib.suppress(EOFError, OSError, ValueError, pickle.UnpicklingError):
+        while True:
+            messages.put(pickle.load(pipe))
+    messages.put(None)
+
+
+def _end(
+    process: "subprocess.Popen[bytes]",
+    pump: threading.Thread,
+    messages: "queue.Queue[Message | None]",
+    log: IO[bytes],
+    log_lines: list[str],
+) -> None:
+    """End the child, which holds nothing that needs a gentle end, and wait until it and the thread are gone."""
+    process.kill()
+    process.wait()
+    # The garbage collector may run this in the very thread that is waited for.
+    while pump.is_alive() and pump is not threading.current_thread():
+        with contextlib.suppress(queue.Empty):
+            messages.get(timeout=0.01)
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+    log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_BYTES))
+    log_lines += log.read().decode("utf-8", "replace").replace("\0", "").splitlines()
+    log.close()
+
+
+def _how_ended(code: int) -> str:
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
