@@ -1,5 +1,6 @@
 """`videoxl ask`: one question about one video."""
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 
 from videoxl.checkpoints.hub import BUNDLED, checkpoint_folder
 from videoxl.errors import check_not_empty
+from videoxl.options import AnswerOptions, WatchOptions
 
 from . import options, render
 from .options import Dtype, SamplingMode
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from videoxl.memory.value import VisualMemory
     from videoxl.video.video import Video
 
+WATCH, ANSWER = WatchOptions(), AnswerOptions()
+MODE = SamplingMode(WATCH.mode)
 HINT = (
     "videoxl-nano understands cards in a video: a word, a number, a shape, their colours, whether there is one. "
     "For open questions use a published checkpoint: --model video-xl-7b"
@@ -27,17 +31,17 @@ def ask(
     video: options.VideoFile,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)],
     model: options.ModelName = "videoxl-nano",
-    max_frames: options.MaxFrames = 1024,
-    fps: options.Fps = 1.0,
-    ratio: options.Ratio = "auto",
-    start: options.Start = None,
-    end: options.End = None,
-    sampling: options.Sampling = SamplingMode.uniform,
+    max_frames: options.MaxFrames = WATCH.max_frames,
+    fps: options.Fps = WATCH.fps,
+    ratio: options.Ratio = str(WATCH.ratio),
+    start: options.Start = WATCH.start,
+    end: options.End = WATCH.end,
+    sampling: options.Sampling = MODE,
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
-    max_new_tokens: options.MaxNewTokens = 128,
-    temperature: options.Temperature = 0.0,
-    seed: options.Seed = None,
+    max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
+    temperature: options.Temperature = ANSWER.temperature,
+    seed: options.Seed = ANSWER.seed,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -46,41 +50,39 @@ def ask(
 
     The answer goes to stdout; progress, hints and warnings go to stderr.
     """
-    with render.error_boundary(debug):
+    with render.error_boundary(debug), contextlib.ExitStack() as open_files:
         began = time.perf_counter()
-        wanted = options.parse_ratio(ratio)
+        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
+        answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
         check_not_empty(question)
-        # What can go wrong with the file goes wrong now: torch takes seconds to import, a model longer to load.
+        # What can go wrong goes wrong now, and decoding begins now: torch takes seconds to import.
+        from videoxl.preview import Preview
         from videoxl.video.video import Video
 
         source = Video(video)
-        num_frames = len(source.sample(max_frames, fps, start, end, sampling.value))
         folder = _folder(model, quiet)
+        plan = Preview(folder).plan(source, watching, question, answering)
+        stream = open_files.enter_context(plan.open())
 
         with render.StatusLine(enabled=not quiet) as status:
             status.stage(f"loading {model}")
             from videoxl.model import VideoXL
-            from videoxl.preflight import check_request
-
-            room = check_request(folder, num_frames, wanted, question, max_new_tokens)
 
             loaded = VideoXL.from_pretrained(folder, device, dtype.value)
             status.stage("watching")
-            memory = loaded.watch(
-                source, max_frames, fps, wanted, start, end, sampling.value, room, on_progress=status.frames
-            )
-        for warning in memory.warnings:
+            watched = loaded.watch_plan(plan, status.frames, stream)
+        for warning in watched.warnings:
             render.message(f"warning: {warning}")
         if model in BUNDLED and not quiet:
             render.message(HINT)
 
-        answering = time.perf_counter()
-        pieces = loaded.answer(memory, question, max_new_tokens, temperature, seed=seed)
+        asked = time.perf_counter()
+        pieces = loaded.answer(watched.memory, question, answering)
         text = "".join(pieces).strip() if json else render.stream(pieces)
         now = time.perf_counter()
         if json:
-            timings = memory.timings | {"answer": now - answering, "total": now - began}
-            render.print_json(_result(text, source, memory, timings, model))
+            timings = watched.timings | {"answer": now - asked, "total": now - began}
+            render.print_json(_result(text, source, watched.memory, timings, model))
 
 
 def _folder(model: str, quiet: bool) -> Path:

@@ -34,8 +34,8 @@ def parse_seconds(text: str) -> float:
     return sum(part * 60**place for place, part in enumerate(reversed(parts)))
 
 
-def _check_fps(fps: float) -> float:
-    if not 0 < fps < math.inf:
+def _check_fps(fps: float | None) -> float | None:
+    if fps is not None and not 0 < fps < math.inf:
         raise typer.BadParameter(f"{fps:g} is not a rate. Give frames per second, more than 0.")
     return fps
 
@@ -63,7 +63,7 @@ ModelName = Annotated[
 ]
 MaxFrames = Annotated[int, typer.Option("--max-frames", min=1, help="Read at most so many frames.")]
 Fps = Annotated[
-    float, typer.Option("--fps", callback=_check_fps, help="Read at most so many frames per second of video.")
+    float | None, typer.Option("--fps", callback=_check_fps, help="Read at most so many frames per second of video.")
 ]
 Ratio = Annotated[
     str,

@@ -25,11 +25,12 @@ from videoxl import VideoXL
 from videoxl.checkpoints.weights import published_tensors
 from videoxl.config import Preprocessing
 from videoxl.engine.condense import condense_batch
-from videoxl.engine.generate import Sampling, generate, read
+from videoxl.engine.generate import generate, read
 from videoxl.errors import VideoXLError
 from videoxl.memory.value import VisualMemory
 from videoxl.network.preprocessing import preprocess
 from videoxl.network.rotary import rotary_tables, rotate
+from videoxl.options import AnswerOptions
 from videoxl.planning.windows import RatioPolicy, WindowPlan
 
 # Of the recordings' README: a few times the spread of the reference itself over kernels and threads.
@@ -229,8 +230,8 @@ def check_decoding(
     golden = case.tensors["generated_ids"][0]
     penalty = case.about.get("generate", {}).get("repetition_penalty", 1.0)
     context = case.tensors["expanded_input_ids"][0] if "expanded_input_ids" in case.tensors else None
-    sampling = Sampling(repetition_penalty=penalty)
-    steps = list(generate(model.language, memory, question, len(golden), model.config.eos_token_ids, sampling, context))
+    options = AnswerOptions(max_new_tokens=len(golden), repetition_penalty=penalty)
+    steps = list(generate(model.language, memory, question, options, model.config.eos_token_ids, context))
     ids = torch.tensor([step.token_id for step in steps])
     report.compare(case.name, f"{source}: greedy ids", ids, golden, EXACT)
     for key, ours in (("decode_logits", [s.logits for s in steps]), ("decode_scores", [s.scores for s in steps])):

@@ -15,6 +15,7 @@ from videoxl import Video, VideoXL
 from videoxl.checkpoints.loading import save_checkpoint
 from videoxl.errors import BudgetError, VideoError
 from videoxl.network.devices import cpu_threads, within_memory
+from videoxl.planning.budget import DEFAULT_ROOM
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,8 @@ def model():
 
 def test_watch_equals_encoding_and_condensing_at_once(model, clip):
     seen = []
-    memory = model.watch(clip, max_frames=80, fps=None, ratio=4, on_progress=seen.append)
+    watched = model.watch_plan(model.plan(clip, max_frames=80, fps=None, ratio=4), seen.append)
+    memory = watched.memory
     video = Video(clip)
     plan = video.sample(max_frames=80)
     frames = np.concatenate([chunk.frames for chunk in video.read(plan, size=64)])
@@ -43,8 +45,9 @@ def test_watch_equals_encoding_and_condensing_at_once(model, clip):
     np.testing.assert_allclose(memory.spans[:, 0], plan.times)
     assert [progress.frames_done for progress in seen] == [32, 64, 80]
     assert {progress.frames_total for progress in seen} == {80}
-    assert set(memory.timings) == {"decode", "encode", "condense"} and min(memory.timings.values()) > 0
-    assert memory.warnings == ()
+    np.testing.assert_allclose(memory.frame_times, plan.times)
+    assert set(watched.timings) == {"decode", "encode", "condense"} and min(watched.timings.values()) > 0
+    assert watched.warnings == ()
 
 
 def test_memory_holds_prefix_and_vsts_only(model, clip):
@@ -53,7 +56,8 @@ def test_memory_holds_prefix_and_vsts_only(model, clip):
     assert len(memory.layers) == 2
     for keys, values in memory.layers:
         assert keys.shape == values.shape == (2, memory.length, 8)
-    assert memory.num_bytes == memory.length * 2 * 2 * 2 * 8 * 4
+    room = DEFAULT_ROOM  # behind the memory, for a question
+    assert memory.num_bytes == (memory.length + room) * 2 * 2 * 2 * 8 * 4
 
 
 def test_ask_about_a_file(model, clip):

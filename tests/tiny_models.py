@@ -6,7 +6,7 @@ import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from videoxl.checkpoints.loading import Checkpoint
+from videoxl.checkpoints.parts import Checkpoint
 from videoxl.checkpoints.tokenizer import TextTokenizer
 from videoxl.config import LanguageConfig, ModelConfig, Preprocessing, VisionConfig
 from videoxl.model import VideoXL

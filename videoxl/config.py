@@ -57,6 +57,11 @@ class LanguageConfig:
         """Width of one attention head."""
         return self.hidden_size // self.num_attention_heads
 
+    @property
+    def slot_size(self) -> int:
+        """Numbers that one slot of memory holds: a key and a value in every head and layer."""
+        return 2 * self.num_hidden_layers * self.num_key_value_heads * self.head_dim
+
 
 @dataclass(frozen=True)
 class VisionConfig:

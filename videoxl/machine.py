@@ -1,8 +1,81 @@
-"""What this process may use of the machine."""
+"""What this process may use of the machine: cores and memory, also inside a container with limits of its own."""
 
+import math
 import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_ROOT = Path("/")
+_UNLIMITED = 1 << 60  # bytes; cgroup v1 writes a number near 2 ** 63 where there is no limit
 
 
 def num_cores() -> int:
-    """Return how many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many cores this process may use: of its affinity, and of its control group's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for folder in _groups("cpu"):
+        quota = _numbers(folder / "cpu.max")  # v2: "max 100000" or "150000 100000"
+        if len(quota) != 2:
+            quota = _numbers(folder / "cpu.cfs_quota_us") + _numbers(folder / "cpu.cfs_period_us")
+        if len(quota) == 2 and quota[0] > 0 and quota[1] > 0:
+            cores = min(cores, math.ceil(quota[0] / quota[1]))
+    return max(1, cores)
+
+
+def free_memory_bytes() -> int | None:
+    """Return how much main memory this process can still take, bytes; None where that cannot be found out."""
+    free = _available()
+    for folder in _groups("memory"):
+        for limit_name, used_name, cache_name in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            limit, used = _numbers(folder / limit_name), _numbers(folder / used_name)
+            if limit and used and limit[0] < _UNLIMITED:
+                # Pages of files that nobody uses at the moment count as used, and are given up on demand.
+                left = max(0, limit[0] - used[0] + _statistic(folder / "memory.stat", cache_name))
+                free = left if free is None else min(free, left)
+    return free
+
+
+def _available() -> int | None:
+    lines = dict(line.split(":", 1) for line in _text(_ROOT / "proc/meminfo").splitlines() if ":" in line)
+    words = lines.get("MemAvailable", "").split()
+    return int(words[0]) * 1024 if words else None
+
+
+def _groups(controller: str) -> Iterator[Path]:
+    """Yield the folders of this process's control group and of those around it; each may have limits."""
+    mount = _ROOT / "sys/fs/cgroup"
+    for line in _text(_ROOT / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        top = mount / controllers if controllers else mount
+        if controllers and not top.is_dir():
+            top = mount / controller  # "cpu,cpuacct" may be mounted under either name
+        folder = top / path.lstrip("/")
+        while True:
+            yield folder
+            if folder == top:
+                break
+            folder = folder.parent
+
+
+def _numbers(path: Path) -> list[int]:
+    """Return the whole numbers in a small file, none where it says "max"; nothing if there is no such file."""
+    return [int(word) for word in _text(path).split() if word.lstrip("-").isdigit()]
+
+
+def _statistic(path: Path, name: str) -> int:
+    for line in _text(path).splitlines():
+        words = line.split()
+        if len(words) == 2 and words[0] == name:
+            return int(words[1])
+    return 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:  # no such limit, or a machine that has none
+        return ""

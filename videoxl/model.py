@@ -1,69 +1,36 @@
 """The whole model: wires video, vision, condensing and answering together, and holds no state of any video."""
 
-import contextlib
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .checkpoints.fingerprint import fingerprint
 from .checkpoints.loading import Checkpoint, load_checkpoint
-from .engine.condense import Condenser, WindowObserver
-from .engine.generate import Sampling, generate, next_logits
-from .engine.text import TextStream, check_length, encode, encode_question
-from .engine.watching import Session
+from .engine.answer import Answer, Likelihood, likelihoods, stream_answer, whole_answer
+from .engine.condense import WindowObserver
+from .engine.generate import next_logits
+from .engine.text import check_length, encode, encode_prefix, encode_question
+from .engine.watching import Progress, Watched, Watching, watch_frames
 from .errors import MemoryFileError
-from .memory.stores import BufferStore
 from .memory.value import VisualMemory
 from .network.devices import cpu_threads, free_slots, within_memory
 from .network.preprocessing import preprocess
+from .options import AnswerOptions, Ratio, WatchOptions
 from .planning.budget import DEFAULT_ROOM, Budget
+from .planning.watch_plan import CHUNK_FRAMES, WatchPlan, plan_watch
 from .planning.windows import RatioPolicy
+from .video.sources import FrameArray, FrameSource, FrameStream
 from .video.video import Video
 
-# Frames are decoded at twice the size that the model wants: small enough to be cheap, large enough that the model's
-# own exact resize, not the decoder's fast one, makes the final picture.
-_DECODE_SCALE = 2
-_CHUNK_FRAMES = 32
+__all__ = ["Answer", "Likelihood", "Progress", "VideoXL", "Watched"]
 
-
-@dataclass(frozen=True)
-class Progress:
-    """How far `watch` is.
-
-    Args:
-        frames_done: frames read, encoded and fed to the language model.
-        frames_total: frames planned.
-        timings: seconds spent so far waiting for "decode", in "encode" and in "condense".
-    """
-
-    frames_done: int
-    frames_total: int
-    timings: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer and what it took.
-
-    Args:
-        text: the answer, without white space around it.
-        num_question_tokens: tokens read after the memory, chat markers included.
-        num_answer_tokens: tokens generated, the end marker included.
-        finished: whether the model ended the answer itself, rather than the limit on tokens.
-        timings: seconds; "first_token" and "answer" (all of it).
-    """
-
-    text: str
-    num_question_tokens: int
-    num_answer_tokens: int
-    finished: bool
-    timings: dict[str, float] = field(default_factory=dict)
+Watchable = str | os.PathLike[str] | FrameSource | np.ndarray
 
 
 class VideoXL:
@@ -78,7 +45,7 @@ class VideoXL:
         self.vision = checkpoint.vision
         self.language = checkpoint.language
         self.tokenizer = checkpoint.tokenizer
-        self.fingerprint = checkpoint.fingerprint
+        self.fingerprint = checkpoint.fingerprint or fingerprint(checkpoint)
 
     @classmethod
     def from_pretrained(
@@ -92,7 +59,7 @@ class VideoXL:
             dtype: "auto", "float32", "bfloat16" or "float16". "auto" is float32 on the CPU and 16 bit on a GPU.
 
         Raises:
-            CheckpointError: it cannot be found, is damaged, or is of a kind that is not supported.
+            CheckpointError: it cannot be found, is damaged, is of a kind that is not supported, or does not fit.
         """
         return cls(load_checkpoint(name, device, dtype))
 
@@ -107,7 +74,7 @@ class VideoXL:
         return self.language.dtype
 
     @torch.no_grad()
-    def encode_frames(self, frames: np.ndarray | Tensor, batch: int = _CHUNK_FRAMES) -> Tensor:
+    def encode_frames(self, frames: np.ndarray | Tensor, batch: int = CHUNK_FRAMES) -> Tensor:
         """Return the visual tokens of frames.
 
         Args:
@@ -135,7 +102,7 @@ class VideoXL:
     def condense(
         self,
         tokens: Tensor,
-        ratio: int | Literal["auto"] | RatioPolicy = "auto",
+        ratio: Ratio | RatioPolicy = "auto",
         prefix_ids: Sequence[int] | None = None,
         times: np.ndarray | None = None,
         window: int | None = None,
@@ -157,70 +124,109 @@ class VideoXL:
             BudgetError: the model has no such ratio, the video does not fit, or the device's memory ran out.
             ValueError: there are neither as many times as frames nor as many as visual tokens.
         """
+        num_tokens = tokens.shape[:-1].numel()
+        if times is not None and len(times) not in (len(tokens), num_tokens):
+            raise ValueError(f"{len(times)} times for {len(tokens)} frames or {num_tokens} visual tokens")
+        prefix_ids = encode_prefix(self.tokenizer, self.config.prompt) if prefix_ids is None else prefix_ids
+        window = window or self.config.window
         with within_memory(self.device):
-            flat = tokens.flatten(0, -2).to(self.device, self.dtype)
-            if times is not None and len(times) not in (len(tokens), len(flat)):
-                raise ValueError(f"{len(times)} times for {len(tokens)} frames or {len(flat)} visual tokens")
-            session = self._session(len(flat), ratio, prefix_ids, window, room, on_window)
-            session.feed(flat, None if times is None else np.repeat(times, len(flat) // max(1, len(times))))
-            memory = session.finish()
-        return replace(memory, num_frames=len(tokens) if tokens.ndim == 3 else 0)
+            budget = Budget(self.config, len(prefix_ids), room, self._free_slots())
+            policy = ratio if isinstance(ratio, RatioPolicy) else budget.choose(num_tokens, ratio)
+            capacity = budget.check(num_tokens, policy, window).positions
+            watching = Watching(self.language, policy, window, capacity, prefix_ids, self.fingerprint, on_window)
+            watching.feed(tokens.to(self.device, self.dtype), times)
+            memory = watching.finish()
+        return replace(memory, num_frames=len(tokens)) if tokens.ndim == 3 else memory
+
+    def plan(
+        self, video: Watchable, options: WatchOptions | None = None, room: int = DEFAULT_ROOM, **changes: Any
+    ) -> WatchPlan:
+        """Return what watching a video would read and need, after checking that it fits; nothing is decoded.
+
+        Args:
+            video: a path, a `Video` or another source of frames, or frames uint8 RGB [t, h, w, 3].
+            options: which frames, and how hard they are condensed; the defaults if None.
+            room: slots to leave for a question and its answer.
+            **changes: options by name, in place of `options`.
+
+        Raises:
+            VideoError: the video cannot be read, or the options choose no frame.
+            BudgetError: the model has no such ratio, or the video does not fit.
+        """
+        options = replace(options or WatchOptions(), **changes)
+        num_prefix = len(encode_prefix(self.tokenizer, self.config.prompt))
+        plan = plan_watch(_source(video), options, self.config, num_prefix, room)
+        return plan.within(self._free_slots())
 
     def watch(
         self,
-        video: Video | str | os.PathLike[str],
-        max_frames: int = 1024,
-        fps: float | None = 1.0,
-        ratio: int | Literal["auto"] | RatioPolicy = "auto",
-        start: float | None = None,
-        end: float | None = None,
-        mode: Literal["uniform", "keyframes"] = "uniform",
-        room: int = DEFAULT_ROOM,
+        video: Watchable | WatchPlan,
+        options: WatchOptions | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        **changes: Any,
     ) -> VisualMemory:
-        """Return the memory of a video file, read as a stream: decoding goes on while chunks are condensed.
+        """Return the memory of a video, read as a stream: decoding goes on while chunks are condensed.
 
         Args:
-            video: a video or its path.
-            max_frames: at most so many frames are read.
-            fps: at most so many frames per second of video; None for no limit.
-            ratio: see `condense`.
-            start: seconds; the part before is left out.
-            end: seconds; the part from there on is left out.
-            mode: "uniform", or "keyframes", which is many times faster on long files.
-            room: slots to leave for a question and its answer.
+            video: what `plan` takes, or a plan.
+            options: see `plan`.
             on_progress: called after every chunk.
+            **changes: options by name: `max_frames`, `fps`, `ratio`, `start`, `end`, `mode`; see `WatchOptions`.
 
         Raises:
             VideoError: the video cannot be read.
             BudgetError: the model has no such ratio, or the video does not fit: raised before any decoding. Or the
                 device's memory ran out.
         """
-        video = video if isinstance(video, Video) else Video(video)
-        plan = video.sample(max_frames, fps, start, end, mode)
-        per_frame = self.config.vision.tokens_per_frame
-        num_frames = 0
-        timings = {"decode": 0.0, "encode": 0.0, "condense": 0.0}
-        with cpu_threads(self.device, reserve=1), within_memory(self.device):
-            session = self._session(len(plan) * per_frame, ratio, room=room)
-            size = _DECODE_SCALE * self.config.preprocessing.image_size
-            with video.read(plan, _CHUNK_FRAMES, size) as reader:
-                while True:
-                    with _timed(timings, "decode"):
-                        chunk = next(reader, None)
-                    if chunk is None:
-                        break
-                    with _timed(timings, "encode", self.device):
-                        tokens = self.encode_frames(chunk.frames)
-                    with _timed(timings, "condense", self.device):
-                        session.feed(tokens.flatten(0, 1).to(self.device), np.repeat(chunk.times, per_frame))
-                    num_frames += len(chunk.times)
-                    if on_progress is not None:
-                        on_progress(Progress(num_frames, len(plan), dict(timings)))
-                warnings = reader.report.warnings
-            with _timed(timings, "condense", self.device):
-                memory = session.finish()
-        return replace(memory, num_frames=num_frames, timings=timings, warnings=warnings)
+        plan = video if isinstance(video, WatchPlan) else self.plan(video, options, **changes)
+        return self.watch_plan(plan, on_progress).memory
+
+    def watch_plan(
+        self,
+        plan: WatchPlan,
+        on_progress: Callable[[Progress], None] | None = None,
+        stream: FrameStream | None = None,
+    ) -> Watched:
+        """Watch as planned, and return the memory, the seconds it took and what was damaged.
+
+        Args:
+            plan: from `plan`, or made without weights.
+            on_progress: called after every chunk.
+            stream: from `plan.open()`, if the reading has begun already; it is closed in any case.
+
+        Raises:
+            VideoError: the video cannot be read.
+            BudgetError: the video does not fit the device's free memory, or that ran out.
+        """
+        try:
+            watching = self.watching(plan)
+        except BaseException:
+            if stream is not None:
+                stream.__exit__()
+            raise
+        with within_memory(self.device):
+            return watch_frames(
+                stream or plan.open(), self.encode_frames, watching, len(plan), self.device, on_progress
+            )
+
+    def watching(self, plan: WatchPlan, memory: VisualMemory | None = None) -> Watching:
+        """Return a beginning that takes visual tokens as they come, and that can be forked.
+
+        Args:
+            plan: what is to come.
+            memory: go on from this one, which stays as it is; None begins with the chat's prompt.
+
+        Raises:
+            BudgetError: it does not fit the device's free memory.
+            MemoryFileError: the memory was made by another model.
+        """
+        plan = plan.within(self._free_slots())
+        if memory is not None:
+            self._check_memory(memory)
+        before = memory or encode_prefix(self.tokenizer, self.config.prompt)
+        capacity = plan.need.positions + (0 if memory is None else memory.num_vst)
+        with within_memory(self.device):
+            return Watching(self.language, plan.policy, self.config.window, capacity, before, self.fingerprint)
 
     @torch.no_grad()
     def next_logits(self, memory: VisualMemory, token_ids: Sequence[int] | Tensor) -> Tensor:
@@ -235,81 +241,64 @@ class VideoXL:
             return next_logits(self.language, memory, torch.as_tensor(token_ids, device=self.device))
 
     def answer(
-        self,
-        memory: VisualMemory,
-        question: str,
-        max_new_tokens: int = 128,
-        temperature: float = 0.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        repetition_penalty: float | None = None,
-        seed: int | None = None,
+        self, memory: VisualMemory, question: str, options: AnswerOptions | None = None, **changes: Any
     ) -> Iterator[str]:
         """Return an iterator over the pieces of an answer, as they are generated. The memory stays as it is.
 
         Args:
             memory: from `watch` or `condense`.
             question: in words.
-            max_new_tokens: at most so many.
-            temperature: 0 gives the likeliest answer; see `Sampling` for this and the next four.
-            top_k: draw from the k likeliest tokens only; 0 is all.
-            top_p: draw from the likeliest tokens that together have this probability.
-            repetition_penalty: None is the checkpoint's own.
-            seed: of the draw.
+            options: how the answer is generated; greedily if None.
+            **changes: options by name: `max_new_tokens`, `temperature`, `top_k`, `top_p`, `repetition_penalty`,
+                `seed`; see `AnswerOptions`.
 
         Raises:
-            QuestionError: the question is empty or too long. Raised at once, not by the iterator.
+            QuestionError: the question is empty or too long, or an option is out of range. Raised at once, not by the
+                iterator.
             MemoryFileError: the memory was made by another model.
             BudgetError: the device's memory ran out. Raised by the iterator.
         """
-        sampling = Sampling(temperature, top_k, top_p, self._penalty(repetition_penalty), seed)
-        question_ids = self._question_ids(memory, question, max_new_tokens)
-        return (piece for piece, _ in self._stream(memory, question_ids, max_new_tokens, sampling))
+        return (piece for piece, _ in self._steps(memory, question, options, changes)[0])
 
-    def ask(self, memory: VisualMemory, question: str, max_new_tokens: int = 128, **sampling: Any) -> Answer:
+    def ask(self, memory: VisualMemory, question: str, options: AnswerOptions | None = None, **changes: Any) -> Answer:
         """Return the whole answer; the arguments and errors are those of `answer`."""
-        sampling["repetition_penalty"] = self._penalty(sampling.get("repetition_penalty"))
-        question_ids = self._question_ids(memory, question, max_new_tokens)
-        started = time.perf_counter()
-        first = 0.0
-        pieces, tokens = [], []
-        for piece, token_id in self._stream(memory, question_ids, max_new_tokens, Sampling(**sampling)):
-            first = first or time.perf_counter() - started
-            pieces.append(piece)
-            tokens += [] if token_id is None else [token_id]
-        timings = {"first_token": first, "answer": time.perf_counter() - started}
-        finished = bool(tokens) and tokens[-1] in self.config.eos_token_ids
-        return Answer("".join(pieces).strip(), len(question_ids), len(tokens), finished, timings)
+        steps, num_question_tokens = self._steps(memory, question, options, changes)
+        return whole_answer(steps, num_question_tokens, self.config)
 
-    def _penalty(self, asked: float | None) -> float:
-        return self.config.repetition_penalty if asked is None else asked
+    def score(self, memory: VisualMemory, question: str, answers: Sequence[str]) -> list[Likelihood]:
+        """Return how likely each of some answers is; the question is read once, and the memory stays as it is.
 
-    def _question_ids(self, memory: VisualMemory, question: str, max_new_tokens: int) -> list[int]:
+        Args:
+            memory: from `watch` or `condense`.
+            question: in words.
+            answers: in words; the end marker is added to each, so that the beginning of another is told from it.
+
+        Raises:
+            QuestionError: the question or an answer is empty, or they are too long.
+            MemoryFileError: the memory was made by another model.
+            BudgetError: the device's memory ran out.
+        """
         self._check_memory(memory)
-        question_ids = encode_question(self.tokenizer, self.config.prompt, question)
-        check_length(len(question_ids), max_new_tokens, memory.length, self.config.max_positions)
-        return question_ids
+        end = self.config.eos_token_ids[:1]
+        answer_ids = [[*encode(self.tokenizer, answer), *end] for answer in answers]
+        question_ids = self._question_ids(memory, question, max(map(len, answer_ids), default=1))
+        with cpu_threads(self.device), within_memory(self.device):
+            return likelihoods(self.language, memory, question_ids, answer_ids)
 
-    def _stream(
-        self, memory: VisualMemory, question_ids: list[int], max_new_tokens: int, sampling: Sampling
-    ) -> Iterator[tuple[str, int | None]]:
-        """Yield pieces of text with the token that completed them; the end marker has no text, the rest no token."""
+    def _steps(
+        self, memory: VisualMemory, question: str, options: AnswerOptions | None, changes: dict[str, Any]
+    ) -> tuple[Iterator[tuple[str, int | None]], int]:
+        options = replace(options or AnswerOptions(), **changes)
+        self._check_memory(memory)
+        question_ids = self._question_ids(memory, question, options.max_new_tokens)
         assert self.tokenizer is not None  # encoding the question needed it
-        stream = TextStream(self.tokenizer)
-        token_ids = torch.tensor(question_ids, device=self.device)
-        context_ids = torch.tensor([*memory.prefix_ids, *question_ids], device=self.device)
-        steps = generate(
-            self.language, memory, token_ids, max_new_tokens, self.config.eos_token_ids, sampling, context_ids
-        )
-        while True:
-            # Grad mode is thread state: a generator that held it between pieces would change its caller's.
-            with torch.no_grad(), cpu_threads(self.device), within_memory(self.device):
-                step = next(steps, None)
-            if step is None:
-                break
-            is_end = step.token_id in self.config.eos_token_ids
-            yield "" if is_end else stream.push(step.token_id), step.token_id
-        yield stream.finish(), None
+        steps = stream_answer(self.language, self.tokenizer, self.config, memory, question_ids, options)
+        return steps, len(question_ids)
+
+    def _question_ids(self, memory: VisualMemory, question: str, num_answer: int) -> list[int]:
+        question_ids = encode_question(self.tokenizer, self.config.prompt, question)
+        check_length(len(question_ids), num_answer, memory.length, self.config.max_positions)
+        return question_ids
 
     def _check_memory(self, memory: VisualMemory) -> None:
         if memory.fingerprint != self.fingerprint:
@@ -317,36 +306,24 @@ class VideoXL:
                 f"this memory was made by another model than {self.config.name}",
                 "Watch the video again with this model.",
             )
-        if memory.layers and memory.layers[0][0].dtype != self.dtype:
-            raise MemoryFileError(
-                f"this memory is in {memory.layers[0][0].dtype}, the model in {self.dtype}",
-                "Load the model with that dtype, or watch the video again.",
-            )
+        for (keys, _), layer in zip(memory.layers, self.language.layers, strict=False):
+            weight = layer.self_attn.o_proj.weight
+            if keys.dtype != weight.dtype:
+                raise MemoryFileError(
+                    f"this memory is in {keys.dtype}, the model in {weight.dtype}",
+                    "Load the model with that dtype, or watch the video again.",
+                )
+            if keys.device != weight.device:
+                raise MemoryFileError(
+                    f"this memory is on {keys.device}, the model on {weight.device}",
+                    "Load the model on that device, or watch the video again.",
+                )
 
-    def _session(
-        self,
-        num_tokens: int,
-        ratio: int | str | RatioPolicy,
-        prefix_ids: Sequence[int] | None = None,
-        window: int | None = None,
-        room: int = DEFAULT_ROOM,
-        on_window: WindowObserver | None = None,
-    ) -> Session:
-        """Return a session for a video of at most so many visual tokens, after checking that it fits."""
-        if prefix_ids is None:
-            prefix_ids = encode(self.tokenizer, self.config.prompt.partition("<image>")[0])
-        window = window or self.config.window
-        budget = Budget(self.config, len(prefix_ids), room, free_slots(self.config, self.device, self.dtype))
-        policy = ratio if isinstance(ratio, RatioPolicy) else budget.choose(num_tokens, ratio)
-        need = budget.check(num_tokens, policy, window)
-        condenser = Condenser(self.language, BufferStore(need.slots + need.longest_window), policy, window, on_window)
-        return Session(condenser, prefix_ids, self.device, self.fingerprint)
+    def _free_slots(self) -> int | None:
+        return free_slots(self.config, self.device, self.dtype)
 
 
-@contextlib.contextmanager
-def _timed(timings: dict[str, float], stage: str, device: torch.device | None = None) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    if device is not None and device.type == "cuda":
-        torch.cuda.synchronize(device)  # a GPU works behind our back; once per chunk costs nothing
-    timings[stage] += time.perf_counter() - started
+def _source(video: Watchable) -> FrameSource:
+    if isinstance(video, np.ndarray):
+        return FrameArray(video)
+    return Video(video) if isinstance(video, str | os.PathLike) else video

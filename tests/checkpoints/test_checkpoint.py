@@ -390,10 +390,18 @@ def test_several_devices_are_used_when_one_is_too_small(monkeypatch):
             module._device_map(network, torch.float32)
 
 
-def test_a_device_that_is_too_small(folder, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ..."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried ..."),
+        MemoryError(),
+    ],
+)
+def test_a_device_that_is_too_small(folder, monkeypatch, error):
     def fail(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...")
+        raise error
 
     monkeypatch.setattr(module, "load_weights", fail)
-    with pytest.raises(CheckpointError, match="do not fit into the free memory of cpu"):
+    with pytest.raises(CheckpointError, match="do not fit into the free memory of this machine"):
         load_checkpoint(folder, "cpu")

@@ -7,10 +7,11 @@ import pytest
 import torch
 from tiny_models import EOS, byte_tokenizer, language_config, oracle, video_xl
 
-from videoxl.engine.generate import Sampling, generate
+from videoxl.engine.generate import generate
 from videoxl.engine.text import TextStream
 from videoxl.errors import CheckpointError, MemoryFileError, QuestionError
 from videoxl.memory.value import VisualMemory
+from videoxl.options import AnswerOptions
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,8 @@ def test_greedy_equals_transformers(model, penalty):
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=20, repetition_penalty=penalty
     )
     nothing = VisualMemory(layers=())
-    steps = generate(model.language, nothing, ids[0], 20, (EOS,), Sampling(repetition_penalty=penalty))
+    options = AnswerOptions(max_new_tokens=20, repetition_penalty=penalty)
+    steps = generate(model.language, nothing, ids[0], options, (EOS,))
     assert [step.token_id for step in steps] == expected[0, 12:].tolist()
 
 
@@ -44,7 +46,7 @@ def test_next_logits_are_those_of_each_token(model, memory):
     assert logits.shape == (3, 300) and logits.dtype == torch.float32
     for count in (1, 2):
         torch.testing.assert_close(model.next_logits(memory, ids[:count]), logits[:count], atol=1e-4, rtol=1e-4)
-    first = next(generate(model.language, memory, torch.tensor(ids), 1))
+    first = next(generate(model.language, memory, torch.tensor(ids), AnswerOptions()))
     torch.testing.assert_close(first.logits, logits[-1], atol=1e-4, rtol=1e-4)
 
 
@@ -96,17 +98,17 @@ def test_ask_equals_the_stream_and_counts(model, memory):
 
 def test_the_end_marker_ends_an_answer(model, memory):
     ids = torch.tensor([5, 6])
-    tokens = [step.token_id for step in generate(model.language, memory, ids, 10)]
+    tokens = [step.token_id for step in generate(model.language, memory, ids, AnswerOptions(10))]
     stop = tokens[4]
     until = tokens[: tokens.index(stop) + 1]
-    assert [step.token_id for step in generate(model.language, memory, ids, 10, (299, stop))] == until
+    assert [step.token_id for step in generate(model.language, memory, ids, AnswerOptions(10), (299, stop))] == until
 
 
 def test_sampling_follows_its_seed_and_limits(model, memory):
     ids = torch.tensor([5, 6])
 
     def draw(**options):
-        return [s.token_id for s in generate(model.language, memory, ids, 12, (), Sampling(**options))]
+        return [s.token_id for s in generate(model.language, memory, ids, AnswerOptions(12, **options))]
 
     greedy = draw()
     assert draw(temperature=1.0, top_k=1) == greedy
@@ -136,7 +138,7 @@ def test_question_too_long(model, memory):
         model.answer(memory, "long " * 400)
     with pytest.raises(QuestionError, match="do not fit"):
         model.answer(memory, "short", max_new_tokens=3000)
-    with pytest.raises(QuestionError, match="max_new_tokens is 0"):
+    with pytest.raises(QuestionError, match="max_new_tokens 0 is out of range"):
         model.answer(memory, "short", max_new_tokens=0)
 
 

@@ -53,9 +53,15 @@ def test_fewer_frames_are_advised_and_fit(ratio):
 
 
 def test_device_memory_limits():
-    assert budget(free_slots=100).choose(256, "auto").ratios == (8,)  # 14 + 32 slots, twice
-    with pytest.raises(BudgetError, match="room for 100 slots"):
-        budget(free_slots=100).choose(256, 4)
+    # 14 slots of the prompt, those of the video, and 64 for question and answer behind them
+    assert budget(free_slots=110).choose(256, "auto").ratios == (8,)
+    assert budget(free_slots=109).choose(256, "auto").ratios == (16,)
+    with pytest.raises(BudgetError, match="need 142 slots of memory; what is free on the device has room for 110") as e:
+        budget(free_slots=110).choose(256, 4)
+    assert "position" not in str(e.value) + e.value.advice and e.value.advice == "Use ratio 8 or 16, or auto."
+    with pytest.raises(BudgetError) as e:
+        budget(free_slots=60).choose(256, "auto")
+    assert "position" not in str(e.value) + e.value.advice
 
 
 def test_a_policy_that_does_not_fit():

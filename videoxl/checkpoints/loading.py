@@ -1,53 +1,25 @@
 """Loading and saving whole models: configuration, weights, tokenizer, and the devices they go to."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
+from torch import Tensor
 
-from ..config import ModelConfig
 from ..errors import CheckpointError
-from ..network.devices import choose_device, choose_dtype
+from ..files import write_json
+from ..network.devices import choose_device, choose_dtype, ran_out_of_memory
 from ..network.parts import Network
-from ..network.qwen2 import DecoderLayer, VSTQwen2
+from ..network.qwen2 import DecoderLayer
 from ..network.vision import VisionEncoder
-from .fingerprint import fingerprint
+from .fingerprint import fingerprint, tensor_digest
 from .hub import checkpoint_folder
 from .layout import config_files, read_config
-from .tokenizer import TextTokenizer, load_tokenizer
-from .weights import load_weights, save_weights, write_json
+from .parts import Checkpoint, Parts
+from .tokenizer import load_tokenizer
+from .weights import load_weights, save_weights
 
 # Of a GPU's free memory, what weights may take; the rest is for activations and visual memory.
 _WEIGHTS_SHARE = 0.75
-
-
-class Parts(Protocol):
-    """What a model consists of. Implemented by `Checkpoint` and `VideoXL`."""
-
-    config: ModelConfig
-    vision: VisionEncoder
-    language: VSTQwen2
-    tokenizer: TextTokenizer | None
-
-
-@dataclass
-class Checkpoint:
-    """A loaded model, before it is wired up.
-
-    Args:
-        config: everything but weights.
-        vision: vision tower and projector.
-        language: language model.
-        tokenizer: None if the folder has none; then only token ids can be used.
-        fingerprint: identifies the weights.
-    """
-
-    config: ModelConfig
-    vision: VisionEncoder
-    language: VSTQwen2
-    tokenizer: TextTokenizer | None = None
-    fingerprint: str = ""
 
 
 def load_checkpoint(name: str | Path, device: str = "auto", dtype: str | torch.dtype = "auto") -> Checkpoint:
@@ -70,15 +42,25 @@ def load_checkpoint(name: str | Path, device: str = "auto", dtype: str | torch.d
         holder = max((key for key in device_map if f"{parameter}.".startswith(f"{key}.")), key=len, default=None)
         return chosen if holder is None else device_map[holder]
 
+    digests: dict[str, str] = {}
+
+    def on_tensor(published: str, tensor: Tensor) -> None:
+        digests[published] = tensor_digest(tensor)
+
     try:
-        load_weights(network, folder, device_of, chosen_dtype)
-    except torch.OutOfMemoryError:
+        load_weights(network, folder, device_of, chosen_dtype, on_tensor)
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        where, other = ("this machine", "") if chosen.type == "cpu" else (str(chosen), ", or use --device cpu")
         raise CheckpointError(
-            f"{folder}: the weights do not fit into the free memory of {chosen}",
-            "Free GPU memory, or use --device cpu.",
+            f"{folder}: the weights do not fit into the free memory of {where}",
+            f"Free some memory, or use a smaller --dtype{other}.",
         ) from None
     network.eval()
-    return Checkpoint(config, network.vision, network.language, load_tokenizer(folder), fingerprint(folder))
+    loaded = Checkpoint(config, network.vision, network.language, load_tokenizer(folder))
+    loaded.fingerprint = fingerprint(loaded, digests)
+    return loaded
 
 
 def save_checkpoint(model: Parts, folder: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
+from ..files import atomic_write
 from .layout import read_json
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class TextTokenizer:
 
     def save(self, folder: Path) -> None:
         """Write it to `folder / "tokenizer.json"`."""
-        self.backend.save(str(folder / _JSON))
+        with atomic_write(folder / _JSON) as file:
+            file.write(self.backend.to_str(pretty=True).encode())
 
 
 def load_tokenizer(folder: Path) -> TextTokenizer | None:

@@ -3,7 +3,6 @@
 Published names are Hugging Face's; the vision tower is open_clip's, so its names are translated by one table.
 """
 
-import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..files import replace_file
 from ..network.parts import Network
 from ..network.qwen2 import VSTQwen2
 from ..network.vision import VisionEncoder
@@ -106,7 +106,11 @@ def shard_paths(folder: Path) -> list[Path]:
 
 
 def load_weights(
-    network: Network, folder: Path, device_of: Callable[[str], torch.device | int], dtype: torch.dtype
+    network: Network,
+    folder: Path,
+    device_of: Callable[[str], torch.device | int],
+    dtype: torch.dtype,
+    on_tensor: Callable[[str, Tensor], None] | None = None,
 ) -> None:
     """Fill a model that was built on the meta device, one tensor at a time, on the final device in the final dtype.
 
@@ -115,6 +119,7 @@ def load_weights(
         folder: holds the shards.
         device_of: where a parameter goes, by our name for it.
         dtype: of all weights.
+        on_tensor: called with the published name and the tensor as it is in the file, for all that are used.
 
     Raises:
         CheckpointError: a shard is missing or damaged; weights are missing, unexpected, or of another shape. It names
@@ -134,6 +139,8 @@ def load_weights(
             if name not in expected:
                 unexpected.append(published)
                 continue
+            if on_tensor is not None:
+                on_tensor(published, tensor)
             # Counters (of batch norms) stay integers.
             tensor = tensor.to(device_of(name), dtype if tensor.is_floating_point() else tensor.dtype, copy=True)
             if part is not None:
@@ -150,26 +157,25 @@ def load_weights(
     _check_complete(folder, sorted(missing), sorted(unexpected))
 
 
+def published_state(vision: VisionEncoder, language: VSTQwen2) -> Iterator[tuple[str, Tensor]]:
+    """Yield all weights under their published names; a tied head is left out."""
+    for part, module in (("vision", vision), ("language", language)):
+        for name, tensor in module.state_dict().items():
+            if f"{part}.{name}" != _HEAD or not language.config.tie_word_embeddings:
+                yield from published_tensors(f"{part}.{name}", tensor)
+
+
 def save_weights(vision: VisionEncoder, language: VSTQwen2, folder: Path, dtype: torch.dtype) -> None:
     """Write all weights under their published names, sharded above 5 GB; a tied head is left out."""
-    state = {
-        f"{part}.{name}": tensor
-        for part, module in (("vision", vision), ("language", language))
-        for name, tensor in module.state_dict().items()
-    }
-    if language.config.tie_word_embeddings:
-        del state[_HEAD]
     published = {
-        name: part.to("cpu", dtype if part.is_floating_point() else part.dtype, copy=True).contiguous()
-        for own_name, tensor in state.items()
-        for name, part in published_tensors(own_name, tensor)
+        name: tensor.to("cpu", dtype if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
+        for name, tensor in published_state(vision, language)
     }
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:  # never half a file under its name
         save_torch_state_dict(published, temporary, max_shard_size="5GB")
         written = sorted(Path(temporary).iterdir())
         for path in written:
-            path.chmod(0o644)  # they are written through private temporary files
-            path.replace(folder / path.name)
+            replace_file(path, folder / path.name)
     # What an earlier model left in this folder; its index first, because readers believe an index.
     for path in (folder / _INDEX, *folder.iterdir()):
         if _OWN_FILE.fullmatch(path.name) and path.name not in {new.name for new in written}:
@@ -177,10 +183,13 @@ def save_weights(vision: VisionEncoder, language: VSTQwen2, folder: Path, dtype:
 
 
 def _read_shard(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of a file, on the CPU, as they are mapped from disk."""
+    """Yield the tensors of a file, on the CPU, as they are mapped from disk: copy what shall stay."""
     try:
         with safe_open(path, framework="pt") as shard:
-            for name in shard.keys():  # noqa: SIM118 (safe_open is not iterable)
+            names = list(shard.keys())
+        for name in names:
+            # Opened anew for each: the pages of all tensors read so far would count as memory in use.
+            with safe_open(path, framework="pt") as shard:
                 yield name, shard.get_tensor(name)
     except (SafetensorError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -217,11 +226,3 @@ def _check_complete(folder: Path, missing: list[str], unexpected: list[str]) -> 
                 f"{folder}: {len(names)} {what} weights: {', '.join(published)}{more}",
                 "Use a complete Video-XL checkpoint (language model, VSTs, projector and vision tower).",
             )
-
-
-def write_json(path: Path, content: dict[str, object]) -> None:
-    """Write a JSON object for people to read; whoever looks meanwhile sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)

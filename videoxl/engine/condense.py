@@ -4,6 +4,7 @@ Inference and training run the same `Condenser`; they differ in the store. Where
 in `planning.windows`.
 """
 
+import copy
 from typing import Protocol
 
 import torch
@@ -27,7 +28,7 @@ class Condenser:
 
     Args:
         language: the language model.
-        store: takes the keys and values; empty.
+        store: takes the keys and values; empty, or with a memory to go on from.
         policy: ratios.
         window: visual tokens in a full window.
         on_window: called after every forward with the plan (None for the prefix) and the final hidden states
@@ -48,12 +49,12 @@ class Condenser:
         self._policy = policy
         self._window = window
         self._on_window = on_window
-        self._planner = WindowPlanner(policy, 0)
+        self._planner = WindowPlanner(policy, store.length)
         self._waiting: list[Tensor] = []
         self._num_waiting = 0
 
     def read_prefix(self, prefix_ids: Tensor) -> None:
-        """Read the prompt's tokens before the video, [b, s], in one forward; call it first, and once."""
+        """Read the prompt's tokens before the video, [b, s], in one forward; call it first, with an empty store."""
         num_prefix = prefix_ids.shape[1]
         self._planner = WindowPlanner(self._policy, num_prefix)
         if num_prefix:
@@ -68,6 +69,15 @@ class Condenser:
         self._num_waiting += tokens.shape[1]
         if self._num_waiting >= self._window:
             self._run_windows(self._window)
+
+    def fork(self, store: KeyValueStore) -> "Condenser":
+        """Return one that goes on from here by itself, in a copy of the store."""
+        other = copy.copy(self)
+        other.store = store
+        other.plans = list(self.plans)
+        other._planner = copy.deepcopy(self._planner)
+        other._waiting = list(self._waiting)
+        return other
 
     def finish(self) -> None:
         """Run the last window, which may be shorter. No tokens can be fed after this."""

@@ -5,75 +5,43 @@ thread and can be stopped at any piece; it writes into one buffer made for memor
 are passed, never inferred. The rules that change the scores are transformers' own.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..errors import QuestionError
 from ..memory.stores import BufferStore
 from ..memory.value import VisualMemory
 from ..network.qwen2 import VSTQwen2
+from ..options import AnswerOptions
 
 Rule = Callable[[Tensor, Tensor], Tensor]  # (tokens so far [1, n], scores [1, vocab]) -> scores
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen from its logits.
+def sampling_rules(options: AnswerOptions) -> list[Rule]:
+    """Return what changes the scores, in the order in which transformers applies it: its own rules.
 
-    Args:
-        temperature: 0 takes the likeliest token; above, tokens are drawn.
-        top_k: draw from the k likeliest only; 0 is all.
-        top_p: draw from the likeliest tokens that together have this probability.
-        repetition_penalty: divides the score of tokens that occurred before; 1.0 is none.
-        seed: of the draw; None draws differently each time.
+    Most answers need none of them, and importing them takes seconds: that happens only where one is used.
     """
+    rules: list[Rule] = []
+    if options.repetition_penalty not in (None, 1.0):
+        from transformers import RepetitionPenaltyLogitsProcessor
 
-    temperature: float = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
-    seed: int | None = None
+        rules.append(RepetitionPenaltyLogitsProcessor(float(options.repetition_penalty)))
+    if options.temperature not in (0.0, 1.0):
+        from transformers import TemperatureLogitsWarper
 
-    def __post_init__(self) -> None:
-        for wrong, problem in (
-            (not 0 <= self.temperature < math.inf, f"temperature {self.temperature}"),
-            (self.top_k < 0, f"top_k {self.top_k}"),
-            (not 0 < self.top_p <= 1, f"top_p {self.top_p}"),
-            (not 0 < self.repetition_penalty < math.inf, f"repetition_penalty {self.repetition_penalty}"),
-        ):
-            if wrong:
-                raise QuestionError(
-                    f"{problem} is out of range",
-                    "Give a temperature and top_k of 0 or more, top_p above 0 and up to 1, a penalty above 0.",
-                )
+        rules.append(TemperatureLogitsWarper(float(options.temperature)))
+    if options.temperature and options.top_k:
+        from transformers import TopKLogitsWarper
 
-    def rules(self) -> list[Rule]:
-        """Return what changes the scores, in the order in which transformers applies it: its own rules.
+        rules.append(TopKLogitsWarper(options.top_k))
+    if options.temperature and options.top_p < 1.0:
+        from transformers import TopPLogitsWarper
 
-        Most answers need none of them, and importing them takes seconds: that happens only where one is used.
-        """
-        rules: list[Rule] = []
-        if self.repetition_penalty != 1.0:
-            from transformers import RepetitionPenaltyLogitsProcessor
-
-            rules.append(RepetitionPenaltyLogitsProcessor(float(self.repetition_penalty)))
-        if self.temperature not in (0.0, 1.0):
-            from transformers import TemperatureLogitsWarper
-
-            rules.append(TemperatureLogitsWarper(float(self.temperature)))
-        if self.temperature and self.top_k:
-            from transformers import TopKLogitsWarper
-
-            rules.append(TopKLogitsWarper(self.top_k))
-        if self.temperature and self.top_p < 1.0:
-            from transformers import TopPLogitsWarper
-
-            rules.append(TopPLogitsWarper(float(self.top_p)))
-        return rules
+        rules.append(TopPLogitsWarper(float(options.top_p)))
+    return rules
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +77,8 @@ def generate(
     language: VSTQwen2,
     memory: VisualMemory,
     token_ids: Tensor,
-    max_new_tokens: int,
+    options: AnswerOptions,
     eos_token_ids: Sequence[int] = (),
-    sampling: Sampling | None = None,
     context_ids: Tensor | None = None,
 ) -> Iterator[Step]:
     """Yield the tokens of an answer, up to and including one that ends it. The memory stays as it is.
@@ -120,26 +87,24 @@ def generate(
         language: the language model.
         memory: what is read before the tokens; may be empty.
         token_ids: [n] tokens that follow the memory: question and chat markers.
-        max_new_tokens: at most so many.
+        options: how many tokens, and how they are chosen; a repetition penalty of None is none.
         eos_token_ids: tokens that end the answer.
-        sampling: how tokens are chosen; greedy if None.
         context_ids: [m] tokens that a repetition penalty counts as having occurred; `token_ids` if None.
     """
-    sampling = sampling or Sampling()
-    rules = sampling.rules()
-    store = memory.workspace(len(token_ids) + max_new_tokens)
+    rules = sampling_rules(options)
+    store = memory.workspace(len(token_ids) + options.max_new_tokens)
     occurred = (token_ids if context_ids is None else context_ids)[None]
     generator = None
-    if sampling.temperature and sampling.seed is not None:
-        generator = torch.Generator(token_ids.device).manual_seed(sampling.seed)
+    if options.temperature and options.seed is not None:
+        generator = torch.Generator(token_ids.device).manual_seed(options.seed)
     step_ids = token_ids[None]
-    for _ in range(max_new_tokens):
+    for _ in range(options.max_new_tokens):
         hidden = read(language, store, step_ids)
         logits = language.logits(hidden[:, -1])
         scores = logits.clone() if rules else logits  # a rule may work in place
         for rule in rules:
             scores = rule(occurred, scores)
-        if sampling.temperature:
+        if options.temperature:
             step_ids = torch.multinomial(scores.softmax(-1), 1, generator=generator)
         else:
             step_ids = scores.argmax(-1, keepdim=True)

@@ -63,6 +63,11 @@ def encode(tokenizer: Tokenizer | None, text: str) -> list[int]:
     return tokenizer.encode(text)
 
 
+def encode_prefix(tokenizer: Tokenizer | None, prompt: str) -> list[int]:
+    """Return the tokens before the video: the part of the prompt before `<image>`."""
+    return encode(tokenizer, prompt.partition("<image>")[0])
+
+
 def encode_question(tokenizer: Tokenizer | None, prompt: str, question: str) -> list[int]:
     """Return the tokens after the video: the part of the prompt behind `<image>` with the question put in.
 
@@ -75,8 +80,6 @@ def encode_question(tokenizer: Tokenizer | None, prompt: str, question: str) -> 
 
 def check_length(num_question: int, max_new_tokens: int, memory_length: int, max_positions: int) -> None:
     """Raise QuestionError if memory, question and answer do not fit the model's positions."""
-    if max_new_tokens < 1:
-        raise QuestionError(f"max_new_tokens is {max_new_tokens}", "Ask for at least one token.")
     room = max_positions - memory_length
     if num_question + max_new_tokens > room:
         raise QuestionError(

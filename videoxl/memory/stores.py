@@ -1,7 +1,12 @@
 """Keys and values while they are being made: in fixed buffers for inference, growing for training."""
 
+import threading
+import weakref
+
 import torch
 from torch import Tensor
+
+Layers = tuple[tuple[Tensor, Tensor], ...]
 
 
 class BufferStore:
@@ -19,6 +24,33 @@ class BufferStore:
         self.length = 0
         self._keys: dict[int, Tensor] = {}
         self._values: dict[int, Tensor] = {}
+        self._tail = threading.Lock()  # held by the one store that writes behind what several share
+
+    @classmethod
+    def beginning_with(cls, layers: Layers, capacity: int) -> "BufferStore":
+        """Return a store that begins with a copy of keys and values [kv_heads, n, d]."""
+        store = cls(capacity)
+        for layer, (keys, values) in enumerate(layers):
+            store.keep(layer, keys[None], values[None])
+        store.length = layers[0][0].shape[1] if layers else 0
+        return store
+
+    def share(self) -> "BufferStore | None":
+        """Return a store that goes on behind this one's slots, in the same buffers; None if another does that already.
+
+        This one must not be written to afterwards. The room is free again once the returned store is gone.
+        """
+        if not self._tail.acquire(blocking=False):
+            return None
+        other = BufferStore(self.capacity)
+        other.length, other._keys, other._values = self.length, self._keys, self._values
+        weakref.finalize(other, self._tail.release)
+        return other
+
+    def copy(self) -> "BufferStore":
+        """Return a store of the same capacity with a copy of what is stored."""
+        layers = tuple((keys[0], values[0]) for keys, values in self.layers())
+        return BufferStore.beginning_with(layers, self.capacity)
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Write [b, kv_heads, n, d] after what is stored and return views of all."""
@@ -39,7 +71,7 @@ class BufferStore:
         """Let the `count` slots that every layer has kept become part of the memory."""
         self.length += count
 
-    def layers(self) -> tuple[tuple[Tensor, Tensor], ...]:
+    def layers(self) -> Layers:
         """Return views of each layer's keys and values so far, [b, kv_heads, length, d]."""
         return tuple(
             (self._keys[layer][:, :, : self.length], self._values[layer][:, :, : self.length])
@@ -71,6 +103,6 @@ class GrowingStore:
         self._kept, self._pending = self._pending, {}
         self.length += count
 
-    def layers(self) -> tuple[tuple[Tensor, Tensor], ...]:
+    def layers(self) -> Layers:
         """Return each layer's keys and values so far, [b, kv_heads, length, d]."""
         return tuple(self._kept[layer] for layer in sorted(self._kept))

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from torch import Tensor
+import torch
 
 from ..version import __version__
-from .stores import BufferStore
+from .stores import BufferStore, Layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,25 +22,25 @@ class VisualMemory:
         ratios: the ratio of every window, in order.
         window_vsts: the VSTs of every window, in order.
         spans: seconds of the first and last frame that each VST summarises, float64 [num_vst, 2]; None if unknown.
+        frame_times: seconds of every frame read, float64 [num_frames]; None if unknown.
         num_visual_tokens: visual tokens read.
         num_frames: frames read; 0 if unknown.
         fingerprint: identifies the model that made it.
         version: of videoxl that made it.
-        timings: seconds that making it took, by stage.
-        warnings: sentences about damage in the video.
+        buffers: what the layers are views of, if there is room for a question behind them.
     """
 
-    layers: tuple[tuple[Tensor, Tensor], ...] = field(repr=False)
+    layers: Layers = field(repr=False)
     prefix_ids: tuple[int, ...] = ()
     ratios: tuple[int, ...] = ()
     window_vsts: tuple[int, ...] = ()
     spans: np.ndarray | None = field(default=None, repr=False)
+    frame_times: np.ndarray | None = field(default=None, repr=False)
     num_visual_tokens: int = 0
     num_frames: int = 0
     fingerprint: str = ""
     version: str = __version__
-    timings: dict[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    buffers: BufferStore | None = field(default=None, repr=False)
 
     @property
     def length(self) -> int:
@@ -54,17 +54,19 @@ class VisualMemory:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of all keys and values."""
-        return sum(tensor.numel() * tensor.element_size() for pair in self.layers for tensor in pair)
+        """Bytes that it holds: keys and values, and the room for a question behind them."""
+        return sum(tensor.untyped_storage().nbytes() for pair in self.layers for tensor in pair)
 
     def workspace(self, room: int) -> BufferStore:
-        """Return a store that begins with a copy of this memory and has room for more tokens.
+        """Return a store that begins with this memory and has room for more tokens. The memory stays as it is.
 
-        The copy is made once per question, so that every later token is written in place and the memory stays as it
-        is, however many answers are being read from it.
+        The tokens are written behind the memory, in its own buffers, if these have the room and no other question is
+        being answered there; otherwise behind a copy. So any number of questions may be answered at a time.
         """
-        store = BufferStore(self.length + room)
-        for layer, (keys, values) in enumerate(self.layers):
-            store.keep(layer, keys[None], values[None])
-        store.advance(self.length)
-        return store
+        # Where gradients are followed, tokens may not be written over what earlier results still need.
+        buffers = None if torch.is_grad_enabled() else self.buffers
+        if buffers is not None and self.length + room <= buffers.capacity:
+            shared = buffers.share()
+            if shared is not None:
+                return shared
+        return BufferStore.beginning_with(self.layers, self.length + room)

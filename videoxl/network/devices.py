@@ -3,13 +3,12 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
 from ..config import ModelConfig
 from ..errors import BudgetError, CheckpointError
-from ..machine import num_cores
+from ..machine import free_memory_bytes, num_cores
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -42,18 +41,18 @@ def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 
 def free_slots(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> int | None:
     """Return how many slots of keys and values fit the free memory of the device; None if that is unknown."""
-    language = config.language
-    slot_bytes = 2 * language.num_hidden_layers * language.num_key_value_heads * language.head_dim * dtype.itemsize
+    slot_bytes = config.language.slot_size * dtype.itemsize
     if device.type == "cuda":
         # What torch holds for tensors to come is free too: else the ratio would depend on what ran before.
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0] + held) // slot_bytes
-    meminfo = Path("/proc/meminfo")
-    if device.type != "cpu" or not meminfo.exists():
-        return None
-    lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-    available = lines.get("MemAvailable", "").split()
-    return int(available[0]) * 1024 // slot_bytes if available else None
+    free = free_memory_bytes() if device.type == "cpu" else None
+    return None if free is None else free // slot_bytes
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory could not be allocated; on the CPU torch has no kind of its own."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 @contextlib.contextmanager
@@ -65,9 +64,8 @@ def within_memory(device: torch.device) -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        # On the CPU torch raises no error of its own kind.
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
             raise
         where, other = ("this machine", "") if device.type == "cpu" else (str(device), ", or use --device cpu")
         advice = f"Use fewer frames or a higher ratio, free some memory{other}."

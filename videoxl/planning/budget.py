@@ -27,7 +27,7 @@ class Need:
 
     @property
     def positions(self) -> int:
-        """Largest number of positions in use at any time, at most."""
+        """Largest number of positions in use at any time, at most: also the slots that buffers are made for."""
         return self.slots + max(self.longest_window, self.room)
 
 
@@ -55,8 +55,7 @@ class Budget:
 
     def fits(self, need: Need) -> bool:
         """Return whether positions and memory suffice."""
-        # Twice the slots: the memory itself, and the copy that a question is appended to.
-        in_memory = self.free_slots is None or 2 * need.slots <= self.free_slots
+        in_memory = self.free_slots is None or need.positions <= self.free_slots
         return need.positions <= self.config.max_positions and in_memory
 
     def choose(self, num_tokens: int, ratio: int | str) -> RatioPolicy:
@@ -93,17 +92,18 @@ class Budget:
     def _does_not_fit(self, num_tokens: int, policy: RatioPolicy, need: Need) -> BudgetError:
         fitting = self._fitting(num_tokens)
         per_frame = self.config.vision.tokens_per_frame
-        limit = f"{self.config.name} has {self.config.max_positions}"
+        asked = f"{num_tokens} visual tokens at ratio {_listed(policy.ratios)} need {need.positions}"
+        problem = f"{asked} positions; {self.config.name} has {self.config.max_positions}"
+        last_resort = "Use a shorter prompt, or a model with more positions."
         if need.positions <= self.config.max_positions:
-            limit = f"the device's memory has room for {self.free_slots} slots, and twice the video's are needed"
-        asked = f"{num_tokens} visual tokens at ratio {_listed(policy.ratios)}"
-        problem = f"{asked} need {need.positions} positions; {limit}"
+            problem = f"{asked} slots of memory; what is free on the device has room for {self.free_slots}"
+            last_resort = "Free some of the device's memory, or use another device."
         if fitting:
             return BudgetError(problem, f"Use ratio {_listed(fitting)}, or auto.")
         frames = self._most_frames(num_tokens // per_frame)
         if frames:
             return BudgetError(problem, f"Use at most {frames} frames, at ratio {self.config.ratios[-1]}.")
-        return BudgetError(problem, "Use a shorter prompt, or a model with more positions.")
+        return BudgetError(problem, last_resort)
 
     def _most_frames(self, too_many: int) -> int:
         """Return the largest number of frames that fits at the largest ratio, by bisection."""

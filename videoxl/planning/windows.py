@@ -3,8 +3,7 @@
 This module alone decides it (Video-XL, arXiv 2409.14485, section 3.2), as arithmetic: nothing here needs torch.
 """
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,30 +42,41 @@ class RatioPolicy:
         if self.mix == "fixed" and len(self.ratios) > 1:
             raise BudgetError(f"{len(self.ratios)} ratios, and no mix of them", f"Give one, or a mix of {MIXES[1:]}.")
 
-    def choices(self) -> Callable[[int], int]:
-        """Return a function from a window's number of visual tokens to its ratio, to be called in order."""
-        if len(self.ratios) == 1:
-            return lambda num_tokens: self.ratios[0]
-        rng = np.random.default_rng(self.seed)
-        chosen: list[int] = []
-        calls = itertools.count()
+    def choices(self) -> "RatioChoices":
+        """Return the choices for one video."""
+        return RatioChoices(self)
 
-        def choose(num_tokens: int) -> int:
-            call = next(calls)
-            if self.mix == "step-random" or not chosen:
-                candidates = self._candidates(num_tokens)
-                chosen[:] = candidates if self.mix == "sequence" else [int(rng.choice(candidates))]
-            return chosen[call % len(chosen)]
-
-        return choose
-
-    def _candidates(self, num_tokens: int) -> list[int]:
+    def candidates(self, num_tokens: int) -> list[int]:
+        """Return the ratios that divide a window of so many visual tokens."""
         candidates = [ratio for ratio in self.ratios if num_tokens >= ratio and num_tokens % ratio == 0]
         if not candidates:
             raise BudgetError(
                 f"no ratio of {list(self.ratios)} divides a window of {num_tokens} visual tokens", "Give one ratio."
             )
         return candidates
+
+
+class RatioChoices:
+    """Chooses a ratio for each window of a video, to be called in order; a copy goes on where the original stands."""
+
+    def __init__(self, policy: RatioPolicy) -> None:
+        self._policy = policy
+        self._rng = np.random.default_rng(policy.seed)
+        self._chosen: list[int] = list(policy.ratios) if len(policy.ratios) == 1 else []
+        self._calls = 0
+
+    def __call__(self, num_tokens: int) -> int:
+        """Return the ratio of the next window, which holds `num_tokens` visual tokens."""
+        if self._policy.mix == "step-random" and len(self._policy.ratios) > 1:
+            return self._draw(num_tokens)
+        if not self._chosen:
+            sequence = self._policy.mix == "sequence"
+            self._chosen = self._policy.candidates(num_tokens) if sequence else [self._draw(num_tokens)]
+        self._calls += 1
+        return self._chosen[(self._calls - 1) % len(self._chosen)]
+
+    def _draw(self, num_tokens: int) -> int:
+        return int(self._rng.choice(self._policy.candidates(num_tokens)))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedTokenizerFast
 
-from videoxl.checkpoints.loading import Checkpoint, save_checkpoint
+from videoxl.checkpoints.loading import save_checkpoint
+from videoxl.checkpoints.parts import Checkpoint
 from videoxl.checkpoints.tokenizer import TextTokenizer
 from videoxl.config import CHAT_PROMPT, LanguageConfig, ModelConfig, Preprocessing, VisionConfig
 from videoxl.network.qwen2 import VSTQwen2

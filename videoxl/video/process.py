@@ -71,6 +71,11 @@ class DecodeProcess:
         return message
 
     @property
+    def has_message(self) -> bool:
+        """Whether `receive` would return at once."""
+        return not self._messages.empty()
+
+    @property
     def log(self) -> str:
         """The last lines that FFmpeg and decord printed; empty until the process is closed."""
         return "\n".join(self._log_lines)

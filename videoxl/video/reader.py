@@ -147,6 +147,16 @@ class FrameReader(Iterator[FrameChunk]):
         self._process = DecodeProcess(self._request)
 
     @property
+    def is_ahead(self) -> bool:
+        """Whether the next chunk is there already, or none is to come: then decoding needs no core."""
+        return self._passed >= len(self._plan) or self._process.has_message
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about damage so far, with the number of frames; complete when the reader is exhausted."""
+        return self.report.warnings
+
+    @property
     def report(self) -> DecodeReport:
         """What has been read so far."""
         facts = self._request.facts

@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from ..errors import VideoError
+from ..options import Mode
 from .facts import VideoFacts
 
-Mode = Literal["uniform", "keyframes"]
 _TIME_TOLERANCE = 1e-6  # seconds; far below any frame interval, far above float64 rounding
 _RATE_TOLERANCE = 0.1  # of a frame interval; Matroska rounds times to whole milliseconds
 
@@ -40,15 +39,40 @@ def plan_frames(
     end: float | None = None,
     mode: Mode = "uniform",
 ) -> SamplingPlan:
-    """Choose frames; the arguments and errors are those of `Video.sample`."""
-    _check_arguments(facts, max_frames, fps, start, end, mode)
-    times = facts.times
+    """Choose frames of a file; the arguments and errors are those of `Video.sample`."""
+    axis = TimeAxis(facts.path, facts.times, facts.keyframes, facts.duration)
+    return choose_frames(axis, max_frames, fps, start, end, mode)
+
+
+@dataclass(frozen=True, eq=False)
+class TimeAxis:
+    """When the frames of a source appear.
+
+    Args:
+        name: of the source, for messages.
+        times: float64 [t] seconds, ascending.
+        keyframes: bool [t].
+        duration: seconds from 0 to the end of the last frame.
+    """
+
+    name: str
+    times: np.ndarray
+    keyframes: np.ndarray
+    duration: float
+
+
+def choose_frames(
+    axis: TimeAxis, max_frames: int, fps: float | None, start: float | None, end: float | None, mode: Mode
+) -> SamplingPlan:
+    """Choose frames of a source; the arguments and errors are those of `Video.sample`."""
+    _check_arguments(axis, max_frames, fps, start, end, mode)
+    times = axis.times
     candidates = _frames_between(times, start, end)
     if mode == "keyframes":
-        candidates = candidates[facts.keyframes[candidates]]
+        candidates = candidates[axis.keyframes[candidates]]
         if not len(candidates):
             raise VideoError(
-                f"{facts.path}: no key frame is shown in the chosen time range",
+                f"{axis.name}: no key frame is shown in the chosen time range",
                 "Choose a longer range, or sample uniformly.",
             )
     span = times[candidates]
@@ -61,7 +85,7 @@ def plan_frames(
 
 
 def _check_arguments(
-    facts: VideoFacts, max_frames: int, fps: float | None, start: float | None, end: float | None, mode: str
+    axis: TimeAxis, max_frames: int, fps: float | None, start: float | None, end: float | None, mode: str
 ) -> None:
     if mode not in ("uniform", "keyframes"):
         raise VideoError(f"sampling mode {mode!r} is not known", "Choose 'uniform' or 'keyframes'.")
@@ -74,9 +98,9 @@ def _check_arguments(
         raise VideoError(f"start is {first:g} s", "Give seconds from the beginning of the video, 0 or more.")
     if not last > first:
         raise VideoError(f"end ({last:g} s) is not after start ({first:g} s)", "Give an end later than the start.")
-    if first >= facts.duration:
+    if first >= axis.duration:
         raise VideoError(
-            f"{facts.path}: start ({first:g} s) is beyond the end of the video ({facts.duration:.2f} s)",
+            f"{axis.name}: start ({first:g} s) is beyond the end of the video ({axis.duration:.2f} s)",
             "Give an earlier start.",
         )
 

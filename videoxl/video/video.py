@@ -9,11 +9,12 @@ from typing import Literal
 
 from ..errors import VideoError
 from ..machine import num_cores
+from ..options import Mode
 from .checks import check_file
 from .facts import Crashed, DecodeRequest, Failed, ProbeRequest, VideoFacts
 from .process import DecodeProcess, ProcessFailed
 from .reader import DecodeReport, FrameChunk, FrameReader
-from .sampling import Mode, SamplingPlan, plan_frames
+from .sampling import SamplingPlan, plan_frames
 
 __all__ = ["DecodeReport", "FrameChunk", "FrameReader", "SamplingPlan", "Video"]
 

@@ -1,0 +1,60 @@
+"""The probe, and what is cached between forwards."""
+
+import pytest
+import torch
+from tiny_models import language
+
+from videoxl.engine.generate import read
+from videoxl.memory.stores import BufferStore, GrowingStore
+from videoxl.network import attention, interleave
+from videoxl.planning.layout import VSTLayout
+
+
+class LastTwo:
+    def __init__(self) -> None:
+        self.seen: dict[int, torch.Tensor] = {}
+
+    def rows(self, num_queries: int) -> slice:
+        return slice(num_queries - 2, num_queries)
+
+    def take(self, layer: int, weights: torch.Tensor) -> None:
+        self.seen[layer] = weights
+
+
+@pytest.mark.parametrize("limit", [1 << 24, 0])  # plain products, fused kernel
+@torch.no_grad()
+def test_the_probe_sees_the_weights_that_were_used(monkeypatch, limit) -> None:
+    monkeypatch.setattr(attention, "_MAX_PLAIN_SCORES", limit)
+    model, probe = language(), LastTwo()
+    store = BufferStore(30)
+    read(model, store, torch.arange(12)[None])
+    ids = torch.arange(100, 109)[None]
+    positions = torch.arange(12, 21)
+    expected = model(model.embed(ids), positions, store, keep=False)
+    mixed = []
+    for layer in model.layers:
+        layer.self_attn.o_proj.register_forward_pre_hook(lambda module, args: mixed.append(args[0]))
+    assert torch.equal(model(model.embed(ids), positions, store, keep=False, probe=probe), expected)
+    for index, weights in probe.seen.items():
+        assert weights.shape == (1, 4, 2, 21) and weights.dtype == torch.float32
+        torch.testing.assert_close(weights.sum(-1), torch.ones(1, 4, 2))
+        assert (weights[:, :, 0, 20] == 0).all()  # the last token but one does not see the last
+        # Weights times values is what the layer made of them.
+        store.length = 21
+        values = store.layers()[index][1].repeat_interleave(2, dim=1)
+        store.length = 12
+        ours = (weights @ values).transpose(1, 2).flatten(2)
+        torch.testing.assert_close(ours, mixed[index][:, -2:], atol=1e-5, rtol=1e-4)
+    assert list(probe.seen) == [0, 1]
+
+
+def test_what_inference_mode_has_cached_does_not_break_training() -> None:
+    interleave._order.cache_clear()
+    layout = VSTLayout(12, 4, 5, 3)
+    model = language()
+    with torch.inference_mode():
+        model.embed_window(torch.randn(1, 12, 32), layout)
+    tokens = torch.randn(1, 12, 32, requires_grad=True)
+    embeds = model.embed_window(tokens, layout)
+    model(embeds, torch.arange(15), GrowingStore(), layout=layout, kept_positions=torch.arange(3)).sum().backward()
+    assert tokens.grad is not None and tokens.grad.abs().sum() > 0

@@ -1,0 +1,38 @@
+"""Options: checked where they are made, whole numbers as good as others."""
+
+import dataclasses
+
+import pytest
+
+from videoxl.errors import BudgetError, QuestionError
+from videoxl.options import AnswerOptions, WatchOptions
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_new_tokens": 0},
+        {"temperature": -1},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"top_k": -1},
+        {"top_p": 0},
+        {"top_p": 1.5},
+        {"repetition_penalty": 0},
+    ],
+)
+def test_answers_cannot_be_asked_for_out_of_range(wrong: dict[str, float]) -> None:
+    with pytest.raises(QuestionError, match=f"{next(iter(wrong))} .* is out of range"):
+        AnswerOptions(**wrong)
+
+
+@pytest.mark.parametrize("ratio", [0, -2, "many", 2.5])
+def test_what_is_no_ratio_is_refused(ratio: object) -> None:
+    with pytest.raises(BudgetError, match="is no ratio"):
+        WatchOptions(ratio=ratio)
+
+
+@pytest.mark.parametrize("options", [WatchOptions(max_frames=7, ratio=4), AnswerOptions(temperature=2, seed=1)])
+def test_they_are_values_that_json_can_hold(options: WatchOptions | AnswerOptions) -> None:
+    assert type(options)(**options.to_json()) == options
+    assert len({options, dataclasses.replace(options)}) == 1

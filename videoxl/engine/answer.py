@@ -1,0 +1,120 @@
+"""From a memory and a question in words to an answer in words, and to how likely given answers are."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from ..config import ModelConfig
+from ..memory.value import VisualMemory
+from ..network.devices import cpu_threads, within_memory
+from ..network.qwen2 import VSTQwen2
+from ..options import AnswerOptions
+from .generate import generate, read
+from .text import TextStream, Tokenizer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer and what it took.
+
+    Args:
+        text: the answer, without white space around it.
+        num_question_tokens: tokens read after the memory, chat markers included.
+        num_answer_tokens: tokens generated, the end marker included.
+        finished: whether the model ended the answer itself, rather than the limit on tokens.
+        timings: seconds; "first_token" and "answer" (all of it).
+    """
+
+    text: str
+    num_question_tokens: int
+    num_answer_tokens: int
+    finished: bool
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How likely a given answer is.
+
+    Args:
+        log_probability: natural logarithm of the probability of all its tokens, the end marker included.
+        num_tokens: how many those are.
+    """
+
+    log_probability: float
+    num_tokens: int
+
+
+def stream_answer(
+    language: VSTQwen2,
+    tokenizer: Tokenizer,
+    config: ModelConfig,
+    memory: VisualMemory,
+    question_ids: Sequence[int],
+    options: AnswerOptions,
+) -> Iterator[tuple[str, int | None]]:
+    """Yield pieces of text with the token that completed them; the end marker has no text, the rest no token.
+
+    Raises:
+        BudgetError: the device's memory ran out.
+    """
+    device = language.device
+    if options.repetition_penalty is None:
+        options = replace(options, repetition_penalty=config.repetition_penalty)
+    stream = TextStream(tokenizer)
+    token_ids = torch.tensor(question_ids, device=device)
+    context_ids = torch.tensor([*memory.prefix_ids, *question_ids], device=device)
+    steps = generate(language, memory, token_ids, options, config.eos_token_ids, context_ids)
+    while True:
+        # Grad mode is thread state: a generator that held it between pieces would change its caller's.
+        with torch.no_grad(), cpu_threads(device), within_memory(device):
+            step = next(steps, None)
+        if step is None:
+            break
+        is_end = step.token_id in config.eos_token_ids
+        yield "" if is_end else stream.push(step.token_id), step.token_id
+    yield stream.finish(), None
+
+
+def whole_answer(steps: Iterator[tuple[str, int | None]], num_question_tokens: int, config: ModelConfig) -> Answer:
+    """Return the answer that `stream_answer` yields."""
+    started = time.perf_counter()
+    first = 0.0
+    pieces, tokens = [], []
+    for piece, token_id in steps:
+        first = first or time.perf_counter() - started
+        pieces.append(piece)
+        tokens += [] if token_id is None else [token_id]
+    timings = {"first_token": first, "answer": time.perf_counter() - started}
+    finished = bool(tokens) and tokens[-1] in config.eos_token_ids
+    return Answer("".join(pieces).strip(), num_question_tokens, len(tokens), finished, timings)
+
+
+@torch.no_grad()
+def likelihoods(
+    language: VSTQwen2, memory: VisualMemory, question_ids: Sequence[int], answers: Sequence[Sequence[int]]
+) -> list[Likelihood]:
+    """Return how likely each of some answers is after a question, which is read once.
+
+    Args:
+        language: the language model.
+        memory: what is read before the question.
+        question_ids: tokens of the question and the chat around it.
+        answers: tokens of each answer, end marker included; at least one each.
+    """
+    device = language.device
+    store = memory.workspace(len(question_ids) + max(map(len, answers), default=0))
+    after_question = language.logits(read(language, store, torch.tensor([question_ids], device=device))[:, -1:])
+    found = []
+    for answer in answers:
+        ids = torch.tensor([answer], device=device)
+        logits = after_question
+        if len(answer) > 1:
+            positions = torch.arange(store.length, store.length + len(answer) - 1, device=device)
+            hidden = language(language.embed(ids[:, :-1]), positions, store, keep=False)
+            logits = torch.cat([after_question, language.logits(hidden)], dim=1)
+        chosen = logits.log_softmax(-1).gather(2, ids[..., None])
+        found.append(Likelihood(float(chosen.double().sum()), len(answer)))
+    return found

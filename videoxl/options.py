@@ -1,0 +1,83 @@
+"""What can be chosen about watching and answering: the one place of defaults, for Python, commands and settings."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from .errors import BudgetError, QuestionError
+
+Mode = Literal["uniform", "keyframes"]
+Ratio = int | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """Which frames of a video are read, and how hard they are condensed.
+
+    Args:
+        max_frames: at most so many frames are read.
+        fps: at most so many frames per second of video; None for no limit.
+        ratio: visual tokens per VST, one of the model's; "auto" is the smallest that fits.
+        start: seconds; the part before is left out.
+        end: seconds; the part from there on is left out.
+        mode: "uniform", or "keyframes", which is many times faster on long files.
+    """
+
+    max_frames: int = 1024
+    fps: float | None = 1.0
+    ratio: Ratio = "auto"
+    start: float | None = None
+    end: float | None = None
+    mode: Mode = "uniform"
+
+    def __post_init__(self) -> None:
+        if self.ratio != "auto" and not (isinstance(self.ratio, int) and self.ratio > 0):
+            raise BudgetError(f"ratio {self.ratio!r} is no ratio", "Use auto, or a whole number.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """How an answer is generated.
+
+    Args:
+        max_new_tokens: at most so many tokens.
+        temperature: 0 takes the likeliest token; above, tokens are drawn.
+        top_k: draw from the k likeliest only; 0 is all.
+        top_p: draw from the likeliest tokens that together have this probability.
+        repetition_penalty: divides the score of tokens that occurred before; 1.0 is none, None the checkpoint's own.
+        seed: of the draw; None draws differently each time.
+
+    Raises:
+        QuestionError: a value is out of range.
+    """
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        penalty = self.repetition_penalty
+        for wrong, problem in (
+            (self.max_new_tokens < 1, f"max_new_tokens {self.max_new_tokens}"),
+            (not 0 <= self.temperature < math.inf, f"temperature {self.temperature}"),
+            (self.top_k < 0, f"top_k {self.top_k}"),
+            (not 0 < self.top_p <= 1, f"top_p {self.top_p}"),
+            (penalty is not None and not 0 < penalty < math.inf, f"repetition_penalty {penalty}"),
+        ):
+            if wrong:
+                raise QuestionError(
+                    f"{problem} is out of range",
+                    "Give at least one token, a temperature and top_k of 0 or more, top_p above 0 and up to 1, "
+                    "and a penalty above 0.",
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as JSON values."""
+        return asdict(self)

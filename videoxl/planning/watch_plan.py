@@ -1,0 +1,119 @@
+"""What watching a video will read and need, as a value: made before weights are loaded, and watched as it is."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ..config import ModelConfig
+from ..options import WatchOptions
+from ..video.sampling import SamplingPlan
+from ..video.sources import FrameSource, FrameStream
+from .budget import DEFAULT_ROOM, Budget, Need
+from .windows import RatioPolicy
+
+# Frames are decoded at twice the size that the model wants: small enough to be cheap, large enough that the model's
+# own exact resize, not the decoder's fast one, makes the final picture.
+_DECODE_SCALE = 2
+CHUNK_FRAMES = 32
+
+
+@dataclass(frozen=True, eq=False)
+class WatchPlan:
+    """Which frames are read, at which ratio, and what that takes. Two plans are equal if they do the same.
+
+    Args:
+        source: where the frames come from.
+        frames: which ones.
+        options: what was asked for.
+        budget: what the model can take.
+        policy: the ratio of every window.
+        need: slots and positions.
+    """
+
+    source: FrameSource
+    frames: SamplingPlan
+    options: WatchOptions
+    budget: Budget
+    policy: RatioPolicy
+    need: Need
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WatchPlan) and self.source == other.source and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    @property
+    def key(self) -> str:
+        """A digest of all that decides the memory but the video's content and the model's weights."""
+        said: dict[str, Any] = {
+            "policy": asdict(self.policy),
+            "window": self.budget.config.window,
+            "prefix": self.budget.num_prefix,
+            "mode": self.frames.mode,
+        }
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+        digest.update(self.frames.indices.astype("<i8").tobytes())
+        digest.update(self.frames.times.astype("<f8").tobytes())
+        return digest.hexdigest()[:32]
+
+    @property
+    def num_tokens(self) -> int:
+        """Visual tokens of all frames."""
+        return len(self.frames) * self.budget.config.vision.tokens_per_frame
+
+    def open(self) -> FrameStream:
+        """Begin to read the frames; decoding starts at once, in a process of its own.
+
+        Raises:
+            VideoError: the file cannot be read any more.
+        """
+        size = _DECODE_SCALE * self.budget.config.preprocessing.image_size
+        return self.source.read(self.frames, CHUNK_FRAMES, size)
+
+    def within(self, free_slots: int | None) -> "WatchPlan":
+        """Return the plan for a device with so much free memory: itself, or with a larger ratio where that is ours.
+
+        Raises:
+            BudgetError: it does not fit; the advice says what would.
+        """
+        return _plan(self.source, self.frames, self.options, replace(self.budget, free_slots=free_slots), self.policy)
+
+
+def plan_watch(
+    source: FrameSource,
+    options: WatchOptions,
+    config: ModelConfig,
+    num_prefix: int,
+    room: int = DEFAULT_ROOM,
+    policy: RatioPolicy | None = None,
+) -> WatchPlan:
+    """Return the plan of watching a video.
+
+    Args:
+        source: where the frames come from.
+        options: which frames, and how hard they are condensed.
+        config: of the model.
+        num_prefix: slots before the video: of the prompt, or of a memory that is continued.
+        room: slots to leave for a question and its answer.
+        policy: ratios, in place of the option's.
+
+    Raises:
+        VideoError: the options choose no frame.
+        BudgetError: the model has no such ratio, or the video does not fit its positions.
+    """
+    frames = source.sample(options.max_frames, options.fps, options.start, options.end, options.mode)
+    return _plan(source, frames, options, Budget(config, num_prefix, room), policy)
+
+
+def _plan(
+    source: FrameSource, frames: SamplingPlan, options: WatchOptions, budget: Budget, policy: RatioPolicy | None
+) -> WatchPlan:
+    num_tokens = len(frames) * budget.config.vision.tokens_per_frame
+    if policy is None or (options.ratio == "auto" and not budget.fits(budget.need(num_tokens, policy))):
+        policy = budget.choose(num_tokens, options.ratio)
+    return WatchPlan(source, frames, options, budget, policy, budget.check(num_tokens, policy, budget.config.window))

@@ -1,0 +1,37 @@
+"""A checkpoint without its weights: enough to say whether a request can be answered. Nothing here needs torch."""
+
+from pathlib import Path
+
+from .checkpoints.layout import read_config
+from .checkpoints.tokenizer import load_tokenizer
+from .engine.text import check_length, encode_prefix, encode_question
+from .options import AnswerOptions, WatchOptions
+from .planning.budget import DEFAULT_ROOM
+from .planning.watch_plan import WatchPlan, plan_watch
+from .video.sources import FrameSource
+
+
+class Preview:
+    """The configuration and the tokenizer of a checkpoint folder.
+
+    Raises:
+        CheckpointError: one of them cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.config = read_config(folder)
+        self.tokenizer = load_tokenizer(folder)
+
+    def plan(self, source: FrameSource, options: WatchOptions, question: str, answer: AnswerOptions) -> WatchPlan:
+        """Return the plan of watching a video for a question, which `VideoXL.watch_plan` takes.
+
+        Raises:
+            VideoError: the options choose no frame.
+            BudgetError: the model lacks the ratio, or the video does not fit its positions.
+            QuestionError: the question is empty, or question and answer do not fit.
+        """
+        num_prefix = len(encode_prefix(self.tokenizer, self.config.prompt))
+        num_question = len(encode_question(self.tokenizer, self.config.prompt, question))
+        check_length(num_question, answer.max_new_tokens, num_prefix, self.config.max_positions)
+        room = max(DEFAULT_ROOM, num_question + answer.max_new_tokens)
+        return plan_watch(source, options, self.config, num_prefix, room)
