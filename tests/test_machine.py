@@ -73,3 +73,28 @@ def test_this_machine() -> None:
     assert machine.num_cores() >= 1
     free = machine.free_memory_bytes()
     assert free is None or 0 <= free < 1 << 50
+
+
+@pytest.mark.parametrize(
+    ("idle", "own", "free"),
+    [(2.0, 2.0, 4), (0.1, 1.9, 2), (0.0, 0.9, 1), (0.0, 0.0, 1), (15.9, 0.1, 16), (63.0, 1.0, 16)],
+)
+def test_cores_that_others_use_are_not_free(
+    root: Path, monkeypatch: pytest.MonkeyPatch, idle: float, own: float, free: int
+) -> None:
+    clock = {"time": 100.0, "own": 5.0}
+    monkeypatch.setattr("time.monotonic", lambda: clock["time"])
+    monkeypatch.setattr("time.process_time", lambda: clock["own"])
+    monkeypatch.setattr("os.sysconf", lambda name: 100)
+    write(root, "proc/stat", "cpu 500 0 100 1000 50 0 0\ncpu0 1 2 3")
+    meter = machine.CoreMeter()
+    clock["time"] += 0.1
+    assert meter.num_free() == 16  # too soon to tell
+    clock["time"] += 0.9
+    clock["own"] += own
+    write(root, "proc/stat", f"cpu 900 0 100 {1000 + round(idle * 100)} 50 0 0")
+    assert meter.num_free() == free
+
+
+def test_without_counters_all_cores_are_free(root: Path) -> None:
+    assert machine.CoreMeter().num_free() == 16

@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,37 @@ def num_cores() -> int:
         if len(quota) == 2 and quota[0] > 0 and quota[1] > 0:
             cores = min(cores, math.ceil(quota[0] / quota[1]))
     return max(1, cores)
+
+
+class CoreMeter:
+    """Tells how many cores are free: idle, or used by this process itself.
+
+    Two threads on one busy core are many times slower than one, so what others use must not be counted on.
+    """
+
+    _SECONDS = 0.25  # between two readings; the system counts in hundredths of a second
+
+    def __init__(self) -> None:
+        self._free = num_cores()
+        self._last = self._read()
+
+    def num_free(self) -> int:
+        """Return the free cores since the last time that was asked, at least one; all, where that is not known."""
+        now = self._read()
+        if now is not None and self._last is not None and now[0] - self._last[0] >= self._SECONDS:
+            elapsed, idle, own = (after - before for after, before in zip(now, self._last, strict=True))
+            self._free = min(num_cores(), max(1, round((idle + own) / elapsed)))
+            self._last = now
+        return self._free
+
+    @staticmethod
+    def _read() -> tuple[float, float, float] | None:
+        """Return the time, the idle time of all cores and this process's, in seconds."""
+        words = _text(_ROOT / "proc/stat").partition("\n")[0].split()
+        if len(words) < 6:
+            return None
+        idle = (int(words[4]) + int(words[5])) / os.sysconf("SC_CLK_TCK")  # waiting for a disk is idle too
+        return time.monotonic(), idle, time.process_time()
 
 
 def free_memory_bytes() -> int | None:

@@ -220,7 +220,7 @@ def test_an_unexpected_error_is_two_lines(ask: Ask, monkeypatch: pytest.MonkeyPa
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("boom\nand more")
 
-    monkeypatch.setattr(VideoXL, "watch", fail)
+    monkeypatch.setattr(VideoXL, "watch_plan", fail)
     check_error(ask(), "RuntimeError: boom and more", "run again with --debug")
     shown = ask("--debug")
     assert shown.exit_code == 1 and "Traceback" in shown.stderr and "in fail" in shown.stderr

@@ -8,8 +8,9 @@ import torch
 
 from ..config import ModelConfig
 from ..errors import BudgetError, CheckpointError
-from ..machine import free_memory_bytes, num_cores
+from ..machine import CoreMeter, free_memory_bytes, num_cores
 
+_METER = CoreMeter()
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -74,7 +75,7 @@ def within_memory(device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def cpu_threads(device: torch.device, reserve: int = 0) -> Iterator[None]:
-    """Let torch use all cores but those reserved: two threads on one core are many times slower than one.
+    """Let torch use the free cores but those reserved: two threads on one core are many times slower than one.
 
     Nothing changes where the number of torch's threads was chosen already: `OMP_NUM_THREADS`, or fewer than cores.
 
@@ -86,7 +87,7 @@ def cpu_threads(device: torch.device, reserve: int = 0) -> Iterator[None]:
     if device.type != "cpu" or "OMP_NUM_THREADS" in os.environ or before < num_cores():
         yield  # somebody has chosen already
         return
-    torch.set_num_threads(max(1, num_cores() - reserve))
+    torch.set_num_threads(max(1, min(num_cores() - reserve, _METER.num_free())))
     try:
         yield
     finally:
