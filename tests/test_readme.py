@@ -60,13 +60,20 @@ def test_python_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_ci_runs_the_commands_of_the_readme(tmp_path: Path) -> None:
     """`.ci/run` with programs that only note how they were called."""
     ask, tests = (block.strip() for block in blocks("sh"))
-    assert ask.startswith("python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/videoxl ask assets/demo.mp4 ")
-    assert tests.startswith("python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest")
+    assert ask.startswith(
+        "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt . && .venv/bin/videoxl ask assets/demo.mp4 "
+    )
+    assert tests.startswith(
+        "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]' && .venv/bin/pytest"
+    )
     for name in ("README.md", ".ci/run"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
     calls = tmp_path / "calls"
-    for name in ("bin/python3", *(f".venv/bin/{tool}" for tool in ("pip", "pytest", "ruff", "mypy", "videoxl"))):
+    for name in (
+        "bin/python3",
+        *(f".venv/bin/{tool}" for tool in ("pip", "pytest", "ruff", "mypy", "videoxl", "python")),
+    ):
         tool = tmp_path / name
         tool.parent.mkdir(parents=True, exist_ok=True)
         answer = 'echo "$ANSWER"' if name.endswith("videoxl") else ":"
@@ -85,8 +92,10 @@ def test_ci_runs_the_commands_of_the_readme(tmp_path: Path) -> None:
         *("python3", "pip", "pytest"),
         *("ruff", "ruff", "mypy"),
         *("python3", "pip", "videoxl"),
+        *("python", "pip", "pytest", "videoxl"),  # the newest versions
+        *("python", "pip", "pytest", "videoxl"),  # the lowest
     ]
     assert "videoxl ask assets/demo.mp4 What word is written on the card?" in calls.read_text()
     assert ci("robot") == 1
-    for program in ("python3", "pip", "pytest", "ruff", "mypy", "videoxl"):
+    for program in ("python3", "pip", "pytest", "ruff", "mypy", "videoxl", "python"):
         assert ci("winter", failing=program) == 3
