@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ..errors import VideoError
@@ -14,7 +14,6 @@ from .checks import GET_ANOTHER_COPY
 # FFmpeg opens other files and addresses when a script or playlist says so, whatever the name of the file is.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif"
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 _MAX_DEMUX_ERRORS = 1000
 REENCODE = "Convert it first, for example: ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4"
 
@@ -30,7 +29,7 @@ def open_video(path: str, location: str) -> tuple[InputContainer, VideoStream]:
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{path}: {_why_not_open(location, error)}", GET_ANOTHER_COPY) from error
     stream = container.streams.best("video")
-    if not isinstance(stream, VideoStream) or int(stream.disposition) & _ATTACHED_PICTURE:
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         raise VideoError(f"{path}: {_what_instead(container)}", "Give a file that has moving pictures.")
     if stream.codec_context is None:
         raise VideoError(f"{path}: its video codec is unknown, there is no decoder for it", REENCODE)
