@@ -11,16 +11,20 @@ import torch
 from torch import Tensor
 
 from .checkpoints.fingerprint import fingerprint
-from .checkpoints.loading import Checkpoint, load_checkpoint
+from .checkpoints.loading import load_checkpoint
+from .checkpoints.parts import Checkpoint
+from .config import ModelConfig
 from .engine.answer import Answer, Likelihood, likelihoods, stream_answer, whole_answer
 from .engine.condense import WindowObserver
+from .engine.evidence import Evidence
 from .engine.generate import next_logits
-from .engine.text import check_length, encode, encode_prefix, encode_question
+from .engine.text import Tokenizer, check_length, encode, encode_prefix, encode_question
 from .engine.watching import Progress, Watched, Watching, watch_frames
 from .errors import MemoryFileError
 from .memory.value import VisualMemory
 from .network.devices import cpu_threads, free_slots, within_memory
 from .network.preprocessing import preprocess
+from .network.qwen2 import VSTQwen2
 from .options import AnswerOptions, Ratio, WatchOptions
 from .planning.budget import DEFAULT_ROOM, Budget
 from .planning.watch_plan import CHUNK_FRAMES, WatchPlan, plan_watch
@@ -28,7 +32,7 @@ from .planning.windows import RatioPolicy
 from .video.sources import FrameArray, FrameSource, FrameStream
 from .video.video import Video
 
-__all__ = ["Answer", "Likelihood", "Progress", "VideoXL", "Watched"]
+__all__ = ["Answer", "Evidence", "Likelihood", "Progress", "VideoXL", "Watched"]
 
 Watchable = str | os.PathLike[str] | FrameSource | np.ndarray
 
@@ -258,12 +262,12 @@ class VideoXL:
             MemoryFileError: the memory was made by another model.
             BudgetError: the device's memory ran out. Raised by the iterator.
         """
-        return (piece for piece, _ in self._steps(memory, question, options, changes)[0])
+        request = self._request(memory, question, options, changes)
+        return (piece for piece, _ in stream_answer(*request))
 
     def ask(self, memory: VisualMemory, question: str, options: AnswerOptions | None = None, **changes: Any) -> Answer:
-        """Return the whole answer; the arguments and errors are those of `answer`."""
-        steps, num_question_tokens = self._steps(memory, question, options, changes)
-        return whole_answer(steps, num_question_tokens, self.config)
+        """Return the whole answer with its evidence; the arguments and errors are those of `answer`."""
+        return whole_answer(*self._request(memory, question, options, changes))
 
     def score(self, memory: VisualMemory, question: str, answers: Sequence[str]) -> list[Likelihood]:
         """Return how likely each of some answers is; the question is read once, and the memory stays as it is.
@@ -285,15 +289,15 @@ class VideoXL:
         with cpu_threads(self.device), within_memory(self.device):
             return likelihoods(self.language, memory, question_ids, answer_ids)
 
-    def _steps(
+    def _request(
         self, memory: VisualMemory, question: str, options: AnswerOptions | None, changes: dict[str, Any]
-    ) -> tuple[Iterator[tuple[str, int | None]], int]:
+    ) -> tuple[VSTQwen2, Tokenizer, ModelConfig, VisualMemory, list[int], AnswerOptions]:
+        """Return the arguments of `stream_answer` and `whole_answer`, after checking them."""
         options = replace(options or AnswerOptions(), **changes)
         self._check_memory(memory)
         question_ids = self._question_ids(memory, question, options.max_new_tokens)
         assert self.tokenizer is not None  # encoding the question needed it
-        steps = stream_answer(self.language, self.tokenizer, self.config, memory, question_ids, options)
-        return steps, len(question_ids)
+        return self.language, self.tokenizer, self.config, memory, question_ids, options
 
     def _question_ids(self, memory: VisualMemory, question: str, num_answer: int) -> list[int]:
         question_ids = encode_question(self.tokenizer, self.config.prompt, question)

@@ -8,11 +8,15 @@ import torch
 
 from ..config import ModelConfig
 from ..memory.value import VisualMemory
+from ..network.attention import AttentionProbe
 from ..network.devices import cpu_threads, within_memory
 from ..network.qwen2 import VSTQwen2
 from ..options import AnswerOptions
+from .evidence import AttentionTrace, Evidence, find_evidence, neutral_attention
 from .generate import generate, read
-from .text import TextStream, Tokenizer
+from .text import TextStream, Tokenizer, encode_question
+
+NEUTRAL_QUESTION = "Hello."
 
 
 @dataclass(frozen=True)
@@ -24,13 +28,15 @@ class Answer:
         num_question_tokens: tokens read after the memory, chat markers included.
         num_answer_tokens: tokens generated, the end marker included.
         finished: whether the model ended the answer itself, rather than the limit on tokens.
-        timings: seconds; "first_token" and "answer" (all of it).
+        evidence: stretches of the video that the answer comes from, best first; none if their times are unknown.
+        timings: seconds; "first_token" and "answer" (all of it, evidence included).
     """
 
     text: str
     num_question_tokens: int
     num_answer_tokens: int
     finished: bool
+    evidence: tuple[Evidence, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
 
 
@@ -54,6 +60,7 @@ def stream_answer(
     memory: VisualMemory,
     question_ids: Sequence[int],
     options: AnswerOptions,
+    probe: AttentionProbe | None = None,
 ) -> Iterator[tuple[str, int | None]]:
     """Yield pieces of text with the token that completed them; the end marker has no text, the rest no token.
 
@@ -66,7 +73,7 @@ def stream_answer(
     stream = TextStream(tokenizer)
     token_ids = torch.tensor(question_ids, device=device)
     context_ids = torch.tensor([*memory.prefix_ids, *question_ids], device=device)
-    steps = generate(language, memory, token_ids, options, config.eos_token_ids, context_ids)
+    steps = generate(language, memory, token_ids, options, config.eos_token_ids, context_ids, probe)
     while True:
         # Grad mode is thread state: a generator that held it between pieces would change its caller's.
         with torch.no_grad(), cpu_threads(device), within_memory(device):
@@ -78,18 +85,29 @@ def stream_answer(
     yield stream.finish(), None
 
 
-def whole_answer(steps: Iterator[tuple[str, int | None]], num_question_tokens: int, config: ModelConfig) -> Answer:
-    """Return the answer that `stream_answer` yields."""
+def whole_answer(
+    language: VSTQwen2,
+    tokenizer: Tokenizer,
+    config: ModelConfig,
+    memory: VisualMemory,
+    question_ids: Sequence[int],
+    options: AnswerOptions,
+) -> Answer:
+    """Return the answer that `stream_answer` yields, with its evidence; the arguments and errors are the same."""
     started = time.perf_counter()
     first = 0.0
     pieces, tokens = [], []
-    for piece, token_id in steps:
+    trace = AttentionTrace(memory.length)
+    for piece, token_id in stream_answer(language, tokenizer, config, memory, question_ids, options, trace):
         first = first or time.perf_counter() - started
         pieces.append(piece)
         tokens += [] if token_id is None else [token_id]
+    with cpu_threads(language.device), within_memory(language.device):
+        nothing = encode_question(tokenizer, config.prompt, NEUTRAL_QUESTION)
+        evidence = find_evidence(memory, trace.mean(), neutral_attention(language, memory, nothing))
     timings = {"first_token": first, "answer": time.perf_counter() - started}
     finished = bool(tokens) and tokens[-1] in config.eos_token_ids
-    return Answer("".join(pieces).strip(), num_question_tokens, len(tokens), finished, timings)
+    return Answer("".join(pieces).strip(), len(question_ids), len(tokens), finished, evidence, timings)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..memory.stores import BufferStore
 from ..memory.value import VisualMemory
+from ..network.attention import AttentionProbe
 from ..network.qwen2 import VSTQwen2
 from ..options import AnswerOptions
 
@@ -59,10 +60,10 @@ class Step:
     scores: Tensor
 
 
-def read(language: VSTQwen2, store: BufferStore, token_ids: Tensor) -> Tensor:
+def read(language: VSTQwen2, store: BufferStore, token_ids: Tensor, probe: AttentionProbe | None = None) -> Tensor:
     """Read text tokens [1, n] after what the store holds, keep them there, and return hidden states [1, n, h]."""
     positions = torch.arange(store.length, store.length + token_ids.shape[1], device=token_ids.device)
-    hidden = language(language.embed(token_ids), positions, store)
+    hidden = language(language.embed(token_ids), positions, store, probe=probe)
     store.advance(token_ids.shape[1])
     return hidden
 
@@ -80,6 +81,7 @@ def generate(
     options: AnswerOptions,
     eos_token_ids: Sequence[int] = (),
     context_ids: Tensor | None = None,
+    probe: AttentionProbe | None = None,
 ) -> Iterator[Step]:
     """Yield the tokens of an answer, up to and including one that ends it. The memory stays as it is.
 
@@ -90,6 +92,7 @@ def generate(
         options: how many tokens, and how they are chosen; a repetition penalty of None is none.
         eos_token_ids: tokens that end the answer.
         context_ids: [m] tokens that a repetition penalty counts as having occurred; `token_ids` if None.
+        probe: looks at the attention of every forward.
     """
     rules = sampling_rules(options)
     store = memory.workspace(len(token_ids) + options.max_new_tokens)
@@ -99,7 +102,7 @@ def generate(
         generator = torch.Generator(token_ids.device).manual_seed(options.seed)
     step_ids = token_ids[None]
     for _ in range(options.max_new_tokens):
-        hidden = read(language, store, step_ids)
+        hidden = read(language, store, step_ids, probe)
         logits = language.logits(hidden[:, -1])
         scores = logits.clone() if rules else logits  # a rule may work in place
         for rule in rules:
