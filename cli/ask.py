@@ -77,7 +77,7 @@ def ask(
             render.message(HINT)
 
         asked = time.perf_counter()
-        pieces = loaded.answer(watched.memory, question, answering)
+        pieces = loaded.answer(watched.memory, question, options=answering)
         text = "".join(pieces).strip() if json else render.stream(pieces)
         now = time.perf_counter()
         if json:

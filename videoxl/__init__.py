@@ -13,6 +13,9 @@ from .version import __version__
 _HOME = {
     "VideoXL": "model",
     "Answer": "model",
+    "AnswerOptions": "options",
+    "WatchOptions": "options",
+    "Watching": "engine.watching",
     "Video": "video.video",
     "VisualMemory": "memory.value",
     "VideoXLError": "errors",
@@ -25,6 +28,7 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
+    from .engine.watching import Watching
     from .errors import (
         BudgetError,
         CheckpointError,
@@ -36,10 +40,12 @@ if TYPE_CHECKING:
     )
     from .memory.value import VisualMemory
     from .model import Answer, VideoXL
+    from .options import AnswerOptions, WatchOptions
     from .video.video import Video
 
 __all__ = [
     "Answer",
+    "AnswerOptions",
     "BudgetError",
     "CheckpointError",
     "MemoryFileError",
@@ -50,6 +56,8 @@ __all__ = [
     "VideoXL",
     "VideoXLError",
     "VisualMemory",
+    "WatchOptions",
+    "Watching",
     "__version__",
 ]
 

@@ -30,7 +30,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 def replace_file(temporary: Path, path: Path) -> None:
     """Let a finished file take the place of another, in the same folder, so that a power loss leaves one of the two."""
     temporary.chmod(0o666 & ~_umask())  # temporary files are private
-    descriptor = os.open(temporary, os.O_RDONLY)
+    descriptor = os.open(temporary, os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

@@ -143,7 +143,7 @@ class VideoXL:
         return replace(memory, num_frames=len(tokens)) if tokens.ndim == 3 else memory
 
     def plan(
-        self, video: Watchable, options: WatchOptions | None = None, room: int = DEFAULT_ROOM, **changes: Any
+        self, video: Watchable, *, options: WatchOptions | None = None, room: int = DEFAULT_ROOM, **changes: Any
     ) -> WatchPlan:
         """Return what watching a video would read and need, after checking that it fits; nothing is decoded.
 
@@ -165,6 +165,7 @@ class VideoXL:
     def watch(
         self,
         video: Watchable | WatchPlan,
+        *,
         options: WatchOptions | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         **changes: Any,
@@ -182,7 +183,12 @@ class VideoXL:
             BudgetError: the model has no such ratio, or the video does not fit: raised before any decoding. Or the
                 device's memory ran out.
         """
-        plan = video if isinstance(video, WatchPlan) else self.plan(video, options, **changes)
+        if not isinstance(video, WatchPlan):
+            plan = self.plan(video, options=options, **changes)
+        elif options is None and not changes:
+            plan = video
+        else:
+            raise TypeError("a plan has its options already: make another plan")
         return self.watch_plan(plan, on_progress).memory
 
     def watch_plan(
@@ -221,14 +227,17 @@ class VideoXL:
             memory: go on from this one, which stays as it is; None begins with the chat's prompt.
 
         Raises:
-            BudgetError: it does not fit the device's free memory.
+            BudgetError: it does not fit the model's positions or the device's free memory.
             MemoryFileError: the memory was made by another model.
+            ValueError: the plan was made for another model.
         """
-        plan = plan.within(self._free_slots())
+        if plan.budget.config != self.config:
+            raise ValueError(f"this plan was made for another model than {self.config.name}")
         if memory is not None:
             self._check_memory(memory)
+        plan = plan.within(self._free_slots(), None if memory is None else memory.length)
         before = memory or encode_prefix(self.tokenizer, self.config.prompt)
-        capacity = plan.need.positions + (0 if memory is None else memory.num_vst)
+        capacity = plan.need.positions
         with within_memory(self.device):
             return Watching(self.language, plan.policy, self.config.window, capacity, before, self.fingerprint)
 
@@ -245,7 +254,7 @@ class VideoXL:
             return next_logits(self.language, memory, torch.as_tensor(token_ids, device=self.device))
 
     def answer(
-        self, memory: VisualMemory, question: str, options: AnswerOptions | None = None, **changes: Any
+        self, memory: VisualMemory, question: str, *, options: AnswerOptions | None = None, **changes: Any
     ) -> Iterator[str]:
         """Return an iterator over the pieces of an answer, as they are generated. The memory stays as it is.
 
@@ -265,7 +274,9 @@ class VideoXL:
         request = self._request(memory, question, options, changes)
         return (piece for piece, _ in stream_answer(*request))
 
-    def ask(self, memory: VisualMemory, question: str, options: AnswerOptions | None = None, **changes: Any) -> Answer:
+    def ask(
+        self, memory: VisualMemory, question: str, *, options: AnswerOptions | None = None, **changes: Any
+    ) -> Answer:
         """Return the whole answer with its evidence; the arguments and errors are those of `answer`."""
         return whole_answer(*self._request(memory, question, options, changes))
 

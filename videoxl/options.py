@@ -1,8 +1,8 @@
 """What can be chosen about watching and answering: the one place of defaults, for Python, commands and settings."""
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from .errors import BudgetError, QuestionError
 
@@ -34,10 +34,6 @@ class WatchOptions:
         if self.ratio != "auto" and not (isinstance(self.ratio, int) and self.ratio > 0):
             raise BudgetError(f"ratio {self.ratio!r} is no ratio", "Use auto, or a whole number.")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return them as JSON values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class AnswerOptions:
@@ -65,9 +61,9 @@ class AnswerOptions:
     def __post_init__(self) -> None:
         penalty = self.repetition_penalty
         for wrong, problem in (
-            (self.max_new_tokens < 1, f"max_new_tokens {self.max_new_tokens}"),
+            (not _whole(self.max_new_tokens, 1), f"max_new_tokens {self.max_new_tokens}"),
             (not 0 <= self.temperature < math.inf, f"temperature {self.temperature}"),
-            (self.top_k < 0, f"top_k {self.top_k}"),
+            (not _whole(self.top_k, 0), f"top_k {self.top_k}"),
             (not 0 < self.top_p <= 1, f"top_p {self.top_p}"),
             (penalty is not None and not 0 < penalty < math.inf, f"repetition_penalty {penalty}"),
         ):
@@ -78,6 +74,6 @@ class AnswerOptions:
                     "and a penalty above 0.",
                 )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return them as JSON values."""
-        return asdict(self)
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and value >= least

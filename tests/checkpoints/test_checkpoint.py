@@ -405,3 +405,47 @@ def test_a_device_that_is_too_small(folder, monkeypatch, error):
     monkeypatch.setattr(module, "load_weights", fail)
     with pytest.raises(CheckpointError, match="do not fit into the free memory of this machine"):
         load_checkpoint(folder, "cpu")
+
+
+@pytest.mark.parametrize("markers", [{"x": {"content": "a"}}, {"3": {}}, {"3": None}, [1]])
+def test_unreadable_markers_are_no_bug(folder, markers):
+    byte_tokenizer().save(folder)
+    change_json(folder, "tokenizer_config.json", added_tokens_decoder=markers)
+    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json: the tokenizer cannot be read"):
+        load_checkpoint(folder, "cpu")
+
+
+def test_a_marker_that_is_only_in_the_vocabulary_is_not_cut_into_pieces(folder):
+    byte_tokenizer().save(folder)
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["added_tokens"] = []
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    markers = {"1": {"content": "<|im_start|>", "special": True}, "2": {"content": "<|im_end|>", "special": True}}
+    change_json(folder, "tokenizer_config.json", added_tokens_decoder=markers)
+    tokenizer = load_checkpoint(folder, "cpu").tokenizer
+    assert tokenizer.encode("<|im_start|>hi<|im_end|>") == byte_tokenizer().encode("<|im_start|>hi<|im_end|>")
+
+
+def test_null_is_not_set(folder):
+    before = read_config(folder)
+    names = ("use_sliding_window", "beacon_sink_size", "beacon_stride", "mm_hidden_size", "rope_scaling", "head_dim")
+    change_json(folder, **dict.fromkeys(names))
+    change_json(folder, "generation_config.json", eos_token_id=None)
+    assert read_config(folder) == replace(before, eos_token_ids=read_config(folder).eos_token_ids)
+    assert read_config(folder).eos_token_ids != ()
+
+
+def test_a_map_of_devices_may_name_the_whole_model(folder, monkeypatch):
+    """What accelerate says where the first GPU has no room at all."""
+    seen = []
+
+    def load_weights(network, folder, device_of, *_):
+        seen.append(device_of("language.lm_head.weight"))
+        raise CheckpointError("enough", "")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(module, "_device_map", lambda *_: {"": 1})
+    monkeypatch.setattr(module, "load_weights", load_weights)
+    with pytest.raises(CheckpointError, match="enough"):
+        load_checkpoint(folder, "auto")
+    assert seen == [1]

@@ -1,6 +1,8 @@
 """One memory, several questions: room behind it, and the likelihood of given answers."""
 
+import copy
 import dataclasses
+import pickle
 import threading
 
 import pytest
@@ -95,3 +97,39 @@ def test_a_memory_on_another_device_is_refused_in_words(model: VideoXL, memory: 
     for use in (lambda: model.ask(elsewhere, "What?"), lambda: model.next_logits(elsewhere, [5])):
         with pytest.raises(MemoryFileError, match="this memory is on meta, the model on cpu"):
             use()
+
+
+def test_an_answer_that_is_dropped_or_fails_half_way_leaves_the_memory_and_its_room(
+    model: VideoXL, memory: VisualMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = model.ask(memory, "What?", max_new_tokens=6).text
+    pieces = model.answer(memory, "And where?", max_new_tokens=20)
+    next(pieces)
+    assert model.ask(memory, "What?", max_new_tokens=6).text == expected
+    del pieces
+    with torch.no_grad():
+        assert memory.workspace(40).layers()[0][0].data_ptr() == memory.layers[0][0].data_ptr()
+    broken = model.answer(memory, "And where?", max_new_tokens=20)
+    next(broken)
+    with monkeypatch.context() as patch:
+        patch.setattr(model.language, "forward", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            list(broken)
+    assert model.ask(memory, "What?", max_new_tokens=6).text == expected
+
+
+def test_other_layers_are_read_though_the_buffers_are_there(model: VideoXL, memory: VisualMemory) -> None:
+    zeroed = tuple((torch.zeros_like(keys), torch.zeros_like(values)) for keys, values in memory.layers)
+    with_buffers = dataclasses.replace(memory, layers=zeroed)
+    without = dataclasses.replace(with_buffers, buffers=None)
+    assert torch.equal(model.next_logits(with_buffers, [5]), model.next_logits(without, [5]))
+
+
+def test_a_memory_can_be_copied_pickled_and_made_under_inference_mode(model: VideoXL, memory: VisualMemory) -> None:
+    expected = model.next_logits(memory, [5])
+    for other in (copy.deepcopy(memory), pickle.loads(pickle.dumps(memory))):
+        assert torch.equal(model.next_logits(other, [5]), expected)
+    assert len(pickle.dumps(memory)) < memory.num_bytes  # without the room
+    with torch.inference_mode():
+        inferred = model.condense(torch.randn(20, 4, 32), ratio=4)
+    assert model.ask(inferred, "What?", max_new_tokens=3).num_answer_tokens > 0

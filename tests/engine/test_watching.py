@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tiny_models import video_xl
+from tiny_models import language_config, video_xl
 from video_clips import write_numbered
 
 from videoxl import Video, VideoXL
@@ -174,3 +174,35 @@ def test_a_reader_that_has_handed_out_everything_is_ahead(tmp_path) -> None:
         for _ in range(3):
             next(reader)
         assert reader.is_ahead and reader.warnings == ()
+
+
+def test_going_on_from_a_memory_is_bounded_by_the_model_s_positions(frames: np.ndarray) -> None:
+    small = video_xl(language=language_config(max_position_embeddings=700))
+    memory = small.watch(frames, fps=None, ratio=2, max_frames=40)
+    plan = small.plan(frames, fps=None, ratio=2)
+    with pytest.raises(BudgetError, match="tiny has 700"):
+        for _ in range(8):
+            watching = small.watching(plan, memory)
+            watching.feed(small.encode_frames(frames), np.arange(50.0))
+            memory = watching.finish()
+
+
+def test_a_finished_watching_takes_no_more(model: VideoXL) -> None:
+    watching = begin(model, RatioPolicy((4,)))
+    watching.feed(torch.randn(5, 4, 32))
+    memory = watching.finish()
+    before = memory.layers[1][0].clone()
+    with pytest.raises(RuntimeError, match="finished"):
+        watching.feed(torch.randn(5, 4, 32))
+    with pytest.raises(RuntimeError, match="finished"):
+        watching.finish()
+    assert torch.equal(memory.layers[1][0], before)
+
+
+def test_a_plan_has_its_options_and_its_model(model: VideoXL, frames: np.ndarray) -> None:
+    plan = model.plan(frames)
+    with pytest.raises(TypeError, match="options already"):
+        model.watch(plan, ratio=16)
+    other = video_xl(window=64)
+    with pytest.raises(ValueError, match="another model"):
+        other.watch(plan)

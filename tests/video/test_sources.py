@@ -50,6 +50,7 @@ def test_frames_are_put_in_where_they_belong(chunk: int, places: list[int]) -> N
         lambda: WithInserted(FrameArray(numbered(2)), [numbered(1)[0]], [0, 1]),
         lambda: WithInserted(FrameArray(numbered(2)), [*numbered(2)], [1, 0]),
         lambda: read(WithInserted(FrameArray(numbered(2)), [*numbered(1)], [3])),
+        lambda: read(WithInserted(WithInserted(FrameArray(numbered(2)), [*numbered(1)], [0]), [*numbered(1)], [0])),
         lambda: read(FrameArray(numbered(0))),
         lambda: read(FrameArray(numbered(3)), start=9.0),
     ],

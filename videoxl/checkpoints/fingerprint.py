@@ -3,19 +3,18 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import ModelConfig
-from .layout import config_files
 from .parts import Parts
 from .tokenizer import TextTokenizer
 from .weights import published_state
 
 _SAMPLE_BYTES = 1 << 16
+_SAMPLE_TEXT = "The quick brown Fox's 1234567890 jumps;\n\tüber den größten Zaun: 世界 👋🏽!"
 
 
 def tensor_digest(tensor: Tensor) -> str:
@@ -40,15 +39,13 @@ def fingerprint(model: Parts, digests: Mapping[str, str] | None = None) -> str:
     """
     if digests is None:
         digests = {name: tensor_digest(tensor) for name, tensor in published_state(model.vision, model.language)}
-    said = [_settings(model.config), _vocabulary(model.tokenizer), sorted(digests.items())]
+    settings = {name: value for name, value in asdict(model.config).items() if name != "name"}
+    said = [settings, _vocabulary(model.tokenizer, model.config.prompt), sorted(digests.items())]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _settings(config: ModelConfig) -> dict[str, dict[str, Any]]:
-    files = config_files(config)
-    del files["videoxl.json"]["name"]  # a copy in another folder is the same model
-    return files
-
-
-def _vocabulary(tokenizer: TextTokenizer | None) -> str:
-    return "" if tokenizer is None else tokenizer.backend.to_str()
+def _vocabulary(tokenizer: TextTokenizer | None, prompt: str) -> list[object]:
+    """Return what tokens there are and how text is cut into them, in no library's format, which may change."""
+    if tokenizer is None:
+        return []
+    return [sorted(tokenizer.backend.get_vocab().items()), tokenizer.encode(prompt), tokenizer.encode(_SAMPLE_TEXT)]

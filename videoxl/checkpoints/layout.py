@@ -14,6 +14,7 @@ from ..config import (
     CHAT_PROMPT,
     CLIP_MEAN,
     CLIP_STD,
+    PUBLISHED_RATIOS,
     LanguageConfig,
     ModelConfig,
     Preprocessing,
@@ -21,8 +22,6 @@ from ..config import (
 )
 from ..errors import CheckpointError
 
-# Video-XL is trained on 2, 4 and 8; its paper evaluates up to 16, and windows of 1440 tokens divide by 32 as well.
-PUBLISHED_RATIOS = (2, 4, 8, 16, 32)
 _ADVICE = "Use a checkpoint in the Video-XL layout; download it again if a file is damaged."
 _LANGUAGE_KEYS = {field.name for field in fields(LanguageConfig)}
 _TOWER_KEYS = {field.name for field in fields(VisionConfig)} - {"select_layer", "pool_stride", "pool_mode"}
@@ -46,8 +45,8 @@ def read_config(folder: Path) -> ModelConfig:
     Raises:
         CheckpointError: a file or key is missing or damaged, or the model is of a kind that is not supported.
     """
-    config = read_json(folder / "config.json")
-    generation = read_json(folder / "generation_config.json", required=False)
+    config = _said(read_json(folder / "config.json"))
+    generation = _said(read_json(folder / "generation_config.json", required=False))
     ours = read_json(folder / "videoxl.json", required=False)
     eos = generation.get("eos_token_id", config.get("eos_token_id"))
     try:
@@ -131,6 +130,11 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
+def _said(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries that have a value: libraries write null for what is not set."""
+    return {key: value for key, value in content.items() if value is not None}
+
+
 def _check_supported(config: dict[str, Any], folder: Path) -> None:
     """Raise if the model needs something that this code does not compute."""
     wrong = {key: config[key] for key, value in _SUPPORTED.items() if config.get(key, value) != value}
@@ -152,7 +156,7 @@ def _read_language(config: dict[str, Any]) -> LanguageConfig:
     """
     nested = config.get("rope_parameters") or {}
     for rope in (nested, config.get("rope_scaling") or {}):
-        kind = rope.get("rope_type", rope.get("type", "default"))
+        kind = rope.get("rope_type") or rope.get("type") or "default"
         if kind != "default":
             raise CheckpointError(f"rope type {kind!r} is not supported", "Use a Video-XL checkpoint.")
     thetas = {float(place["rope_theta"]) for place in (config, nested) if place.get("rope_theta") is not None}

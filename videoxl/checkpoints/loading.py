@@ -39,7 +39,9 @@ def load_checkpoint(name: str | Path, device: str = "auto", dtype: str | torch.d
     device_map = _device_map(network, chosen_dtype) if device == "auto" and torch.cuda.device_count() > 1 else {}
 
     def device_of(parameter: str) -> torch.device | int:
-        holder = max((key for key in device_map if f"{parameter}.".startswith(f"{key}.")), key=len, default=None)
+        holder = max(
+            (key for key in device_map if key == "" or f"{parameter}.".startswith(f"{key}.")), key=len, default=None
+        )
         return chosen if holder is None else device_map[holder]
 
     digests: dict[str, str] = {}

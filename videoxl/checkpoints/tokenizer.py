@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
 from ..files import atomic_write
@@ -81,16 +81,22 @@ def _read_qwen2(folder: Path) -> "tokenizers.Tokenizer":
 def _add_markers(backend: "tokenizers.Tokenizer", folder: Path) -> None:
     from tokenizers import AddedToken
 
-    listed: dict[str, Any] = read_json(folder / _SETTINGS, required=False).get("added_tokens_decoder") or {}
-    for token_id, about in sorted(listed.items(), key=lambda item: int(item[0])):
-        text = about["content"]
-        known = backend.token_to_id(text)
-        if known is None:
-            backend.add_special_tokens([AddedToken(text, special=True, normalized=False)])
+    path = folder / _SETTINGS
+    listed = read_json(path, required=False).get("added_tokens_decoder") or {}
+    try:
+        markers = sorted(
+            (int(number), str(about["content"]), about.get("special", True)) for number, about in listed.items()
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    for number, text, special in markers:
+        # Also those that the vocabulary has already: only an added token is never cut into pieces.
+        add = backend.add_special_tokens if special else backend.add_tokens
+        add([AddedToken(text, special=special, normalized=False)])
+        if backend.token_to_id(text) != number:
             known = backend.token_to_id(text)
-        if known != int(token_id):
             raise CheckpointError(
-                f"{folder / _SETTINGS}: token {text} is number {token_id} there and {known} in the vocabulary",
+                f"{path}: token {text} is number {number} there and {known} in the vocabulary",
                 "Download the tokenizer's files again, all of them.",
             )
 

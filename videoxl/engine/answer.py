@@ -97,14 +97,16 @@ def whole_answer(
     started = time.perf_counter()
     first = 0.0
     pieces, tokens = [], []
-    trace = AttentionTrace(memory.length)
+    trace = None if memory.spans is None else AttentionTrace(memory.length)
     for piece, token_id in stream_answer(language, tokenizer, config, memory, question_ids, options, trace):
         first = first or time.perf_counter() - started
         pieces.append(piece)
         tokens += [] if token_id is None else [token_id]
-    with cpu_threads(language.device), within_memory(language.device):
-        nothing = encode_question(tokenizer, config.prompt, NEUTRAL_QUESTION)
-        evidence = find_evidence(memory, trace.mean(), neutral_attention(language, memory, nothing))
+    evidence: tuple[Evidence, ...] = ()
+    if trace is not None:
+        with cpu_threads(language.device), within_memory(language.device):
+            nothing = encode_question(tokenizer, config.prompt, NEUTRAL_QUESTION)
+            evidence = find_evidence(memory, trace.mean(), neutral_attention(language, memory, nothing))
     timings = {"first_token": first, "answer": time.perf_counter() - started}
     finished = bool(tokens) and tokens[-1] in config.eos_token_ids
     return Answer("".join(pieces).strip(), len(question_ids), len(tokens), finished, evidence, timings)

@@ -84,6 +84,7 @@ class Watching:
         self._token_times: list[np.ndarray] | None = []
         self._frame_times: list[np.ndarray] | None = []
         self._num_frames = 0
+        self._is_finished = False
         if not isinstance(before, VisualMemory):
             with torch.no_grad():
                 self._condenser.read_prefix(
@@ -98,6 +99,7 @@ class Watching:
             tokens: [t, p, hidden] of frames, or [n, hidden].
             times: seconds of each frame, [t], or of each token, [n]; once None, the memory will know no times.
         """
+        self._check_open()
         of_frames = tokens.ndim == 3 and (times is None or len(times) == len(tokens))
         if of_frames:
             self._num_frames += len(tokens)
@@ -122,9 +124,16 @@ class Watching:
 
     @torch.no_grad()
     def finish(self) -> VisualMemory:
-        """Run the last window, which may be shorter, and return the memory. Nothing can be fed after this."""
+        """Run the last window, which may be shorter, and return the memory.
+
+        Raises:
+            RuntimeError: it is finished already; nothing can be fed after this either.
+        """
+        self._check_open()
+        self._is_finished = True  # the memory has the buffers now
         self._condenser.finish()
         plans, before = self._condenser.plans, self._before
+        is_start = before.num_visual_tokens == 0
         new_spans = None if self._token_times is None else spans(plans, _joined(self._token_times))
         frame_times = None if self._frame_times is None else _joined(self._frame_times)
         return replace(
@@ -132,12 +141,16 @@ class Watching:
             layers=tuple((keys[0], values[0]) for keys, values in self._store.layers()),
             ratios=(*before.ratios, *(plan.ratio for plan in plans)),
             window_vsts=(*before.window_vsts, *(plan.num_vst for plan in plans)),
-            spans=_after(before.spans, new_spans, before.num_vst == 0),
-            frame_times=_after(before.frame_times, frame_times, before.num_frames == 0),
+            spans=_after(before.spans, new_spans, is_start),
+            frame_times=_after(before.frame_times, frame_times, is_start),
             num_visual_tokens=before.num_visual_tokens + sum(plan.num_tokens for plan in plans),
             num_frames=before.num_frames + self._num_frames,
             buffers=self._store,
         )
+
+    def _check_open(self) -> None:
+        if self._is_finished:
+            raise RuntimeError("this watching is finished: fork it before, or go on from its memory")
 
     @property
     def _store(self) -> BufferStore:
@@ -172,7 +185,7 @@ def watch_frames(
                 chunk = next(stream, None)
             if chunk is None:
                 break
-            # A decoder that is ahead waits for us and needs no core.
+            # A decoder that is ahead will wait for us soon, if it does not already.
             with cpu_threads(device, reserve=0 if stream.is_ahead else 1):
                 with _timed(timings, "encode", device):
                     tokens = encode(chunk.frames)

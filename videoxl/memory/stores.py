@@ -47,6 +47,11 @@ class BufferStore:
         weakref.finalize(other, self._tail.release)
         return other
 
+    def holds(self, keys: Tensor) -> bool:
+        """Return whether keys [kv_heads, n, d] are all that the first layer stores, rather than a copy or a part."""
+        own = self._keys.get(0)
+        return own is not None and own.data_ptr() == keys.data_ptr() and self.length == keys.shape[1]
+
     def copy(self) -> "BufferStore":
         """Return a store of the same capacity with a copy of what is stored."""
         layers = tuple((keys[0], values[0]) for keys, values in self.layers())

@@ -1,6 +1,7 @@
 """The visual memory as a value."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,10 +64,22 @@ class VisualMemory:
         The tokens are written behind the memory, in its own buffers, if these have the room and no other question is
         being answered there; otherwise behind a copy. So any number of questions may be answered at a time.
         """
-        # Where gradients are followed, tokens may not be written over what earlier results still need.
-        buffers = None if torch.is_grad_enabled() else self.buffers
-        if buffers is not None and self.length + room <= buffers.capacity:
-            shared = buffers.share()
+        if self.buffers is not None and self._may_write_behind() and self.length + room <= self.buffers.capacity:
+            shared = self.buffers.share()
             if shared is not None:
                 return shared
         return BufferStore.beginning_with(self.layers, self.length + room)
+
+    def _may_write_behind(self) -> bool:
+        """Return whether the buffers are those of the layers, and torch lets us write to them here."""
+        if self.buffers is None or not self.layers or torch.is_grad_enabled():  # earlier results may be needed again
+            return False
+        keys = self.layers[0][0]
+        if keys.is_inference() and not torch.is_inference_mode_enabled():
+            return False
+        return self.buffers.holds(keys)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # For pickle and copies: without the room behind it, which is ours alone.
+        layers = tuple((keys.clone(), values.clone()) for keys, values in self.layers)
+        return self.__dict__ | {"layers": layers, "buffers": None}

@@ -20,7 +20,9 @@ CHUNK_FRAMES = 32
 
 @dataclass(frozen=True, eq=False)
 class WatchPlan:
-    """Which frames are read, at which ratio, and what that takes. Two plans are equal if they do the same.
+    """Which frames are read, at which ratio, and what that takes.
+
+    Two plans are equal if they read the same frames of the same source object in the same way.
 
     Args:
         source: where the frames come from.
@@ -75,13 +77,19 @@ class WatchPlan:
         size = _DECODE_SCALE * self.budget.config.preprocessing.image_size
         return self.source.read(self.frames, CHUNK_FRAMES, size)
 
-    def within(self, free_slots: int | None) -> "WatchPlan":
-        """Return the plan for a device with so much free memory: itself, or with a larger ratio where that is ours.
+    def within(self, free_slots: int | None, num_before: int | None = None) -> "WatchPlan":
+        """Return the plan for a device with so much free memory: itself, or with a larger ratio where that is "auto".
+
+        Args:
+            free_slots: of the device; None if unknown.
+            num_before: slots of a memory that is gone on from, in place of the prompt's.
 
         Raises:
             BudgetError: it does not fit; the advice says what would.
         """
-        return _plan(self.source, self.frames, self.options, replace(self.budget, free_slots=free_slots), self.policy)
+        num_prefix = self.budget.num_prefix if num_before is None else num_before
+        budget = replace(self.budget, free_slots=free_slots, num_prefix=num_prefix)
+        return _plan(self.source, self.frames, self.options, budget, self.policy)
 
 
 def plan_watch(
@@ -90,7 +98,6 @@ def plan_watch(
     config: ModelConfig,
     num_prefix: int,
     room: int = DEFAULT_ROOM,
-    policy: RatioPolicy | None = None,
 ) -> WatchPlan:
     """Return the plan of watching a video.
 
@@ -98,22 +105,22 @@ def plan_watch(
         source: where the frames come from.
         options: which frames, and how hard they are condensed.
         config: of the model.
-        num_prefix: slots before the video: of the prompt, or of a memory that is continued.
+        num_prefix: slots before the video: of the prompt.
         room: slots to leave for a question and its answer.
-        policy: ratios, in place of the option's.
 
     Raises:
         VideoError: the options choose no frame.
         BudgetError: the model has no such ratio, or the video does not fit its positions.
     """
     frames = source.sample(options.max_frames, options.fps, options.start, options.end, options.mode)
-    return _plan(source, frames, options, Budget(config, num_prefix, room), policy)
+    return _plan(source, frames, options, Budget(config, num_prefix, room), None)
 
 
 def _plan(
-    source: FrameSource, frames: SamplingPlan, options: WatchOptions, budget: Budget, policy: RatioPolicy | None
+    source: FrameSource, frames: SamplingPlan, options: WatchOptions, budget: Budget, before: RatioPolicy | None
 ) -> WatchPlan:
+    """Return a plan with the policy that it had before, if that fits or was asked for."""
     num_tokens = len(frames) * budget.config.vision.tokens_per_frame
-    if policy is None or (options.ratio == "auto" and not budget.fits(budget.need(num_tokens, policy))):
-        policy = budget.choose(num_tokens, options.ratio)
+    keeps = before is not None and budget.fits(budget.need(num_tokens, before))
+    policy = before if before is not None and keeps else budget.choose(num_tokens, options.ratio)
     return WatchPlan(source, frames, options, budget, policy, budget.check(num_tokens, policy, budget.config.window))

@@ -148,7 +148,7 @@ class FrameReader(Iterator[FrameChunk]):
 
     @property
     def is_ahead(self) -> bool:
-        """Whether the next chunk is there already, or none is to come: then decoding needs no core."""
+        """Whether the next chunk is there already, or none is to come: decoding is not what is waited for."""
         return self._passed >= len(self._plan) or self._process.has_message
 
     @property

@@ -25,7 +25,7 @@ class FrameStream(Protocol):
 
     @property
     def is_ahead(self) -> bool:
-        """Whether the next chunk is there already, or none is to come: then decoding needs no core."""
+        """Whether the next chunk is there already, or none is to come: decoding is not what is waited for."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -125,6 +125,8 @@ class WithInserted:
             VideoError: the source's, or a place is beyond its sampled frames.
         """
         plan = self.source.sample(max_frames, fps, start, end, mode)
+        if (plan.indices < 0).any():
+            raise VideoError("frames were put into this source already", "Put all of them in at once.")
         if not all(0 <= place <= len(plan) for place in self.places):
             raise VideoError(
                 f"places {list(self.places)} are not all among the {len(plan)} sampled frames", "Sample more frames."
