@@ -74,7 +74,9 @@ GOING_ON = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much of everything. The defaults went into the bundled model, though not in one go: see its card.
+    """How much of everything. The defaults begin with random weights; `SECOND_YEAR` goes on from a finished model.
+
+    What the bundled model went through, which is not this in one go, is on its card.
 
     Args:
         pictures: rendered cards and empty pictures.

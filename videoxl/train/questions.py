@@ -5,6 +5,7 @@ A description names the cards in order of time ("the word winter, the number 472
 answered character by character, so that words never seen in training can be read out.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -70,7 +71,7 @@ def _fill(rng: np.random.Generator, family: str, held_out: bool, **slots: str) -
     slots["c"] = "colour" if rng.random() < 0.5 else "color"
     for name, value in slots.items():
         text = text.replace(f"{{{name}}}", value)
-    return text[0].upper() + text[1:]
+    return re.sub(r"(^|[.?] )([a-z])", lambda match: match[1] + match[2].upper(), text)
 
 
 def ask(
@@ -90,15 +91,7 @@ def ask(
         return Question(family, _fill(rng, family, held_out, **slots), answer, spelled)
 
     if family in ("after", "order"):
-        indices = distinct(cards)
-        first, second = sorted(int(index) for index in rng.choice(indices, 2, replace=False))
-        if family == "order":
-            names = [thing(cards[index], "the") for index in rng.permutation([first, second])]
-            return made(thing(cards[first]), cards[first].kind != "shape", x=names[0], y=names[1])
-        place = int(rng.choice(indices))
-        if place + 1 == len(cards):
-            return made(LAST, x=thing(cards[place], "the"))
-        return made(thing(cards[place + 1]), cards[place + 1].kind != "shape", x=thing(cards[place], "the"))
+        return _in_order(rng, family, cards, made)
     if family == "describe":
         return made(", ".join(map(thing, cards)) or NOTHING, spelled=bool(cards))
     if family == "count":
@@ -118,6 +111,20 @@ def ask(
             return made("there is no card.")
         return made(cards[0].text, spelled=True) if family == "text" else made(cards[0].colour)
     return _about_one(rng, family, cards, kind, made)
+
+
+def _in_order(rng: np.random.Generator, family: str, cards: Sequence[Card], made: Callable[..., Question]) -> Question:
+    """Return a question about which of two cards is first, or which comes after one."""
+    indices = distinct(cards)
+    first, second = sorted(int(index) for index in rng.choice(indices, 2, replace=False))
+    if family == "order":
+        names = [thing(cards[index], "the") for index in rng.permutation([first, second])]
+        return made(thing(cards[first]), cards[first].kind != "shape", x=names[0], y=names[1])
+    place = int(rng.choice(indices))
+    name = thing(cards[place], "the")
+    if place + 1 == len(cards):
+        return made(LAST, x=name)
+    return made(thing(cards[place + 1]), cards[place + 1].kind != "shape", x=name)
 
 
 def _about_one(
