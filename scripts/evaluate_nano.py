@@ -23,8 +23,8 @@ import torch
 from PIL import Image
 
 from videoxl import VideoXL, VisualMemory
-from videoxl.train.questions import Question, ask
 from videoxl.world.cards import KINDS, Card, draw_card, find_fonts, random_card, random_layout
+from videoxl.world.questions import Question, ask
 from videoxl.world.scenes import footage
 
 RATIO = 16
