@@ -57,9 +57,9 @@ class Exam:
             if not answer or question.answer == answer:
                 return question
 
-    def says(self, memory: VisualMemory, question: Question, most_cards: int = 1) -> bool:
+    def says(self, memory: VisualMemory, question: Question) -> bool:
         """Return whether the answer is the question's."""
-        return self.subject.answer(memory, question, most_cards) == question.answer
+        return self.subject.answer(memory, question) == question.answer
 
     def count(
         self,

@@ -17,7 +17,7 @@ _PER_CARD = 16  # tokens that naming one card may take
 
 
 class Subject(Protocol):
-    """What can be asked of whoever is examined. Answers are looked for in `Question.text` only."""
+    """What can be asked of whoever is examined. A model is shown a question's text, and not its answer."""
 
     def encode(self, pictures: Sequence[np.ndarray]) -> Tensor:
         """Return visual tokens [t, p, hidden] of pictures uint8 [h, w, 3] of any sizes."""
