@@ -280,13 +280,14 @@ class VideoXL:
         """Return the whole answer with its evidence; the arguments and errors are those of `answer`."""
         return whole_answer(*self._request(memory, question, options, changes))
 
-    def score(self, memory: VisualMemory, question: str, answers: Sequence[str]) -> list[Likelihood]:
+    def score(self, memory: VisualMemory, question: str, answers: Sequence[str | Sequence[int]]) -> list[Likelihood]:
         """Return how likely each of some answers is; the question is read once, and the memory stays as it is.
 
         Args:
             memory: from `watch` or `condense`.
             question: in words.
-            answers: in words; the end marker is added to each, so that the beginning of another is told from it.
+            answers: in words or, where the model writes a text in other tokens than it is read in, as those tokens;
+                the end marker is added to each, so that the beginning of another is told from it.
 
         Raises:
             QuestionError: the question or an answer is empty, or they are too long.
@@ -295,7 +296,9 @@ class VideoXL:
         """
         self._check_memory(memory)
         end = self.config.eos_token_ids[:1]
-        answer_ids = [[*encode(self.tokenizer, answer), *end] for answer in answers]
+        answer_ids = [
+            [*(encode(self.tokenizer, answer) if isinstance(answer, str) else answer), *end] for answer in answers
+        ]
         question_ids = self._question_ids(memory, question, max(map(len, answer_ids), default=1))
         with cpu_threads(self.device), within_memory(self.device):
             return likelihoods(self.language, memory, question_ids, answer_ids)

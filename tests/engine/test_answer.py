@@ -70,6 +70,12 @@ def test_likelihoods_are_those_of_every_token_in_its_place(model: VideoXL, memor
         assert found.num_tokens == len(ids)
 
 
+def test_an_answer_can_be_given_in_other_tokens_than_it_is_read_in(model: VideoXL, memory: VisualMemory) -> None:
+    texts = ["red", "a long answer"]
+    ids = [model.tokenizer.encode(text) for text in texts]
+    assert model.score(memory, "What?", [*texts, *ids]) == 2 * model.score(memory, "What?", texts)
+
+
 def test_the_likelihood_of_an_answer_does_not_depend_on_the_others(model: VideoXL, memory: VisualMemory) -> None:
     scores = dict(zip("abcd", model.score(memory, "Which?", "abcd"), strict=True))
     for order in ("dcba", "bcda", "a"):

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 
 from videoxl import VideoXL
-from videoxl.train.nano import RATIOS, Recipe, train_nano
+from videoxl.checkpoints.loading import load_checkpoint, save_checkpoint
+from videoxl.checkpoints.parts import Checkpoint
+from videoxl.errors import RunError
+from videoxl.train.nano import RATIOS, Recipe, carried_rows, take_up, train_nano
 from videoxl.train.trainer import Metrics, StageConfig
 
 
@@ -68,3 +73,46 @@ def test_a_stopped_run_ends_in_the_same_model(tmp_path: Path) -> None:
     assert model.config.ratios == RATIOS
     memory = model.condense(model.encode_frames(np.zeros((20, 48, 64, 3), np.uint8)), ratio=4)
     assert isinstance(model.ask(memory, "What word is written on the card?", max_new_tokens=3).text, str)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Checkpoint:
+    return load_checkpoint("videoxl-nano", "cpu", torch.float32)
+
+
+def test_a_run_from_a_finished_model_leaves_its_vision_as_it_is_and_can_be_stopped(
+    tmp_path: Path, bundled: Checkpoint
+) -> None:
+    def stop(line: Metrics) -> None:
+        raise KeyboardInterrupt
+
+    whole = train_nano(tmp_path / "whole", None, RECIPE, start="videoxl-nano")
+    with pytest.raises(KeyboardInterrupt):
+        train_nano(tmp_path / "stopped", None, RECIPE, stop, start="videoxl-nano")
+    assert not (tmp_path / "stopped" / "language.pt").exists()
+    resumed = train_nano(tmp_path / "stopped", None, RECIPE, start="videoxl-nano")
+    assert (resumed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+    save_checkpoint(bundled, tmp_path / "before", torch.float16)
+    before, after = (load_file(folder / "model.safetensors") for folder in (tmp_path / "before", whole))
+    assert before.keys() == after.keys()
+    seeing = [name for name in before if "vision_tower" in name or "mm_projector" in name]
+    assert len(seeing) > 50 and all(torch.equal(before[name], after[name]) for name in seeing)
+    layer = "model.layers.0.self_attn.q_proj.weight"
+    assert not torch.equal(before[layer], after[layer])
+    torch.testing.assert_close(before[layer], after[layer], atol=0.1, rtol=0)  # two small steps away
+
+
+def test_a_token_keeps_its_embedding_whatever_its_number(tmp_path: Path, bundled: Checkpoint) -> None:
+    take_up(tmp_path, "videoxl-nano")
+    start = torch.load(tmp_path / "start.pt", weights_only=True)
+    rows, old = start["model.embed_tokens.weight"], bundled.language.model.embed_tokens.weight
+    assert torch.equal(rows[: len(old)], old) and torch.equal(rows, start["lm_head.weight"])
+    assert carried_rows({"a": 0, "b": 1, "gone": 2}, {"new": 0, "b": 5, "a": 3}) == {0: 3, 1: 5}
+
+
+def test_another_kind_of_model_is_refused(tmp_path: Path, bundled: Checkpoint) -> None:
+    config = replace(bundled.config, preprocessing=replace(bundled.config.preprocessing, mode="shortest"))
+    save_checkpoint(replace(bundled, config=config), tmp_path / "other", torch.float16)
+    with pytest.raises(RunError, match="another kind of model"):
+        take_up(tmp_path, str(tmp_path / "other"))

@@ -63,11 +63,15 @@ class VSTAttention(nn.Module):
     def __init__(self, config: LanguageConfig, layer: int) -> None:
         super().__init__()
         self._layer, self._head_dim = layer, config.head_dim
-        sizes = {"q": config.num_attention_heads, "k": config.num_key_value_heads, "v": config.num_key_value_heads}
-        for prefix in ("", "beacon_"):
-            for name, heads in sizes.items():
-                self.add_module(f"{prefix}{name}_proj", nn.Linear(config.hidden_size, heads * config.head_dim))
+        # An optimiser's state knows parameters by their order alone, so this order and that of `_Layers` must stay.
+        self._add_projections("", config)
         self.o_proj = nn.Linear(config.num_attention_heads * config.head_dim, config.hidden_size, bias=False)
+        self._add_projections("beacon_", config)
+
+    def _add_projections(self, prefix: str, config: LanguageConfig) -> None:
+        sizes = {"q": config.num_attention_heads, "k": config.num_key_value_heads, "v": config.num_key_value_heads}
+        for name, heads in sizes.items():
+            self.add_module(f"{prefix}{name}_proj", nn.Linear(config.hidden_size, heads * config.head_dim))
 
     def forward(self, hidden: Tensor, shared: _Pass) -> Tensor:
         """Attend to the store and to the tokens themselves, and leave in the store what is to be kept.
@@ -134,9 +138,9 @@ class _Layers(nn.Module):
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.beacon_embed_tokens = nn.Embedding(1, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config, index) for index in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.beacon_embed_tokens = nn.Embedding(1, config.hidden_size)
 
 
 class VSTQwen2(nn.Module):

@@ -1,1 +1,1 @@
-"""Training of the bundled model: a synthetic world, the data made from it, and the trainer."""
+"""Training of the bundled model: the data made from the world of cards, the tokenizer, and the trainer."""

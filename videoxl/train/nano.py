@@ -1,8 +1,10 @@
 """The recipe of videoxl-nano: render a world, learn to read it, learn to remember it, write a checkpoint.
 
+A run can also take up a finished model, whose vision tower then stays as it is: only remembering is learnt further.
 Every step leaves its result in the run folder and is skipped when that is there; a stopped run goes on where it was.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,15 +18,19 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedTokenizerFast
 
-from videoxl.checkpoints.loading import save_checkpoint
+from videoxl.checkpoints.loading import load_checkpoint, save_checkpoint
 from videoxl.checkpoints.parts import Checkpoint
 from videoxl.checkpoints.tokenizer import TextTokenizer
 from videoxl.config import CHAT_PROMPT, LanguageConfig, ModelConfig, Preprocessing, VisionConfig
+from videoxl.errors import RunError
+from videoxl.files import atomic_write
 from videoxl.network.qwen2 import VSTQwen2
 from videoxl.network.vision import VisionEncoder
+from videoxl.train.bank import Bank, make_bank
 from videoxl.train.pictures import PicturePool, PoolConfig, background, make_pool, squash
-from videoxl.train.questions import build_tokenizer
 from videoxl.train.reading import CELL, LABEL_NAMES, Reader, augment, batch, normalise, reading_loss
+from videoxl.train.student import Student
+from videoxl.train.tokenizer import build_tokenizer, text_ids
 from videoxl.train.trainer import (
     Metrics,
     StageConfig,
@@ -32,7 +38,7 @@ from videoxl.train.trainer import (
     convolutions_as_matrices,
     run_stage,
 )
-from videoxl.train.videos import Bank, Student, VideoSource
+from videoxl.train.videos import Phase, VideoSource
 from videoxl.world.cards import weather
 from videoxl.world.scenes import crop, footage, random_size, scene
 
@@ -54,12 +60,26 @@ SMALL_VISION = replace(VISION, image_size=96, num_hidden_layers=4, pool_stride=3
 PREPROCESSING = Preprocessing(image_size=VISION.image_size, mode="squash")
 WINDOW = 64  # visual tokens: 16 frames
 RATIOS = (2, 4, 8, 16)
-_PART = 2048  # pictures read from the pool at a time
+# Ratio 16 learns last, so it comes twice.
+FROM_SCRATCH = (
+    Phase(0.16, (4, 8), (2, 4)),
+    Phase(0.10, (6, 16), (2, 4, 8)),
+    Phase(0.27, (6, 32), (2, 4, 8, 16)),
+    Phase(0.11, (16, 128), (2, 4, 8, 16, 16)),
+    Phase(0.36, (8, 256), (2, 4, 8, 16, 16), (16, 32, 64, 64), long=0.08),
+)
+GOING_ON = (
+    Phase(0.4, (4, 48), (2, 4, 8, 16, 16), (16, 32, 64, 64)),
+    Phase(0.1, (8, 256), (2, 4, 8, 16, 16), (16, 32, 64, 64)),
+    Phase(0.5, (8, 256), (2, 4, 8, 16, 16), (16, 32, 64, 64), long=0.08),
+)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much of everything. The defaults went into the bundled model, though not in one go: see its card.
+    """How much of everything. The defaults begin with random weights; `SECOND_YEAR` goes on from a finished model.
+
+    What the bundled model went through, which is not this in one go, is on its card.
 
     Args:
         pictures: rendered cards and empty pictures.
@@ -69,6 +89,7 @@ class Recipe:
         letters: the stage of the small vision tower; `reading_batch` pictures a step.
         reading: the stage of the grown vision tower.
         memory: the stage of the language model.
+        curriculum: of that stage.
         workers: processes that render.
     """
 
@@ -86,8 +107,20 @@ class Recipe:
     memory: StageConfig = field(
         default_factory=lambda: StageConfig("memory", steps=11800, matrix_lr=2.5e-3, decay=0.3, log_every=100)
     )
+    curriculum: tuple[Phase, ...] = FROM_SCRATCH
     workers: int = 2
     seed: int = 0
+
+
+# For a run that takes up a finished model: other cards than those that it was made with, and more of the footage.
+SECOND_YEAR = Recipe(
+    pictures=56_000,
+    bank=56_000,
+    crops=8,
+    memory=StageConfig("memory", steps=4000, matrix_lr=1.5e-3, other_lr=1.2e-3, decay=0.5),
+    curriculum=GOING_ON,
+    seed=2,
+)
 
 
 def build_language(tokenizer: PreTrainedTokenizerFast) -> VSTQwen2:
@@ -190,52 +223,35 @@ def load_encoder(folder: Path) -> VisionEncoder:
     return encoder.eval().requires_grad_(False)
 
 
-@torch.no_grad()
-def encode_pictures(encoder: VisionEncoder, images: np.ndarray, device: torch.device) -> np.ndarray:
-    """Return visual tokens float16 [n, p, hidden] of pictures uint8 [n, s, s, 3]."""
-    pieces = []
-    for start in range(0, len(images), 256):
-        pixels = normalise(torch.from_numpy(np.array(images[start : start + 256])), PREPROCESSING)
-        with torch.autocast(device.type, torch.bfloat16):  # several times faster, also on CPUs that have it
-            pieces.append(encoder(pixels.to(device)).half().cpu().numpy())
-    return np.concatenate(pieces)
-
-
-def make_bank(folder: Path, clips: list[np.ndarray], recipe: Recipe, device: torch.device) -> Bank:
-    """Return the visual tokens that training videos are made of, from `folder` if they are there already."""
-    cards = _cards(folder, clips, recipe)
-    shown = [(index, card) for index in range(min(recipe.bank, recipe.pictures)) if (card := cards.card(index))]
-    indices, labels = np.array([index for index, _ in shown]), [card for _, card in shown]
-    path = folder / "bank.npz"
-    if not path.exists():
-        encoder = load_encoder(folder).to(device)
-        haystacks = [encode_pictures(encoder, frames, device) for frames in _haystacks(clips, recipe)]
-        tokens = np.concatenate([
-            encode_pictures(encoder, cards.images[indices[start : start + _PART]], device)
-            for start in range(0, len(indices), _PART)
-        ])  # fmt: skip
-        lengths = np.array([len(frames) for frames in haystacks])
-        with path.with_suffix(".new").open("wb") as file:
-            np.savez(file, cards=tokens, haystacks=np.concatenate(haystacks), lengths=lengths)
-        path.with_suffix(".new").rename(path)
-    stored = np.load(path)
-    haystacks = np.split(stored["haystacks"], np.cumsum(stored["lengths"])[:-1])
-    return Bank(stored["cards"], labels, haystacks)
-
-
-def _haystacks(clips: list[np.ndarray], recipe: Recipe) -> Iterator[np.ndarray]:
-    """Yield scenes without cards as pictures uint8 [n, s, s, 3]."""
+def load_bank(folder: Path, clips: list[np.ndarray], recipe: Recipe, device: torch.device) -> Bank:
+    """Return the visual tokens that training videos are made of, made once for the run."""
     rng = np.random.default_rng((recipe.seed, 99))
+    encoder, pool = load_encoder(folder).to(device), _cards(folder, clips, recipe)
+    scenes = itertools.chain(_scenes(rng, recipe), _stills(rng, clips, recipe))
+    real = _real_scenes(rng, clips, recipe)
+    return make_bank(folder / "bank.npz", encoder, PREPROCESSING, device, pool, recipe.bank, scenes, real)
+
+
+def _scenes(rng: np.random.Generator, recipe: Recipe) -> Iterator[np.ndarray]:
+    """Yield rendered scenes without cards as pictures uint8 [n, s, s, 3]."""
     size = PREPROCESSING.image_size
     for _ in range(recipe.scenes):
         yield np.stack([squash(weather(frame, rng), size) for frame in scene(rng, 32, random_size(rng))])
+
+
+def _stills(rng: np.random.Generator, clips: list[np.ndarray], recipe: Recipe) -> Iterator[np.ndarray]:
+    """Yield single pictures, uint8 [1, s, s, 3]: more kinds of picture than scenes have."""
+    for _ in range(recipe.scenes * 4):
+        yield squash(weather(background(rng, clips, 0.5), rng), PREPROCESSING.image_size)[None]
+
+
+def _real_scenes(rng: np.random.Generator, clips: list[np.ndarray], recipe: Recipe) -> Iterator[np.ndarray]:
+    """Yield parts of the clips' pictures, uint8 [n, s, s, 3]."""
     for clip in clips:
         for _ in range(recipe.crops):
             seed = int(rng.integers(1 << 30))  # one crop for the whole clip: a camera does not jump
             frames = (crop(frame, np.random.default_rng(seed)) for frame in clip)
-            yield np.stack([squash(weather(frame, rng), size) for frame in frames])
-    for _ in range(recipe.scenes * 4):  # stills: more kinds of picture than scenes have
-        yield squash(weather(background(rng, clips, 0.5), rng), size)[None]
+            yield np.stack([squash(weather(frame, rng), PREPROCESSING.image_size) for frame in frames])
 
 
 def learn_to_remember(
@@ -243,11 +259,13 @@ def learn_to_remember(
 ) -> Iterator[Metrics]:
     """Run the third stage; afterwards `folder / "language.pt"` holds the language model."""
     tokenizer = build_tokenizer()
-    bank = make_bank(folder, clips, recipe, accelerator.device)
-    source = VideoSource(bank, tokenizer, recipe.memory.steps, seed=recipe.seed)
+    bank = load_bank(folder, clips, recipe, accelerator.device)
+    source = VideoSource(bank, tokenizer, recipe.memory.steps, recipe.curriculum, recipe.seed)
     torch.manual_seed(recipe.seed)
-    prefix = tokenizer(CHAT_PROMPT.partition("<image>")[0], add_special_tokens=False)["input_ids"]
-    student = Student(build_language(tokenizer), prefix)
+    language = build_language(tokenizer)
+    if (folder / "start.pt").exists():
+        language.load_state_dict(torch.load(folder / "start.pt", weights_only=True))
+    student = Student(language, text_ids(tokenizer, CHAT_PROMPT.partition("<image>")[0]))
 
     def loss(module: nn.Module, step: int) -> tuple[Tensor, Metrics]:
         return module(source.batch(step).to(accelerator.device))
@@ -274,11 +292,47 @@ def write_model(folder: Path, out: Path) -> None:
     save_checkpoint(Checkpoint(config, load_encoder(folder), language, text_tokenizer), out, torch.float16)
 
 
+def take_up(folder: Path, name: str) -> None:
+    """Put the parts of a finished model into a run folder, where the last stage finds them.
+
+    Raises:
+        RunError: the model has another vision tower or language model than this recipe's.
+    """
+    if (folder / "start.pt").exists():
+        return
+    tokenizer, model = build_tokenizer(), load_checkpoint(name, "cpu", torch.float32)
+    torch.manual_seed(0)
+    language = build_language(tokenizer)
+    start = language.state_dict()
+    shapes = {key: tensor.shape[1:] for key, tensor in model.language.state_dict().items()}
+    if (model.config.vision, model.config.preprocessing) != (VISION, PREPROCESSING) or shapes != {
+        key: tensor.shape[1:] for key, tensor in start.items()
+    }:
+        raise RunError(f"{name}: another kind of model than this recipe makes", "Give a checkpoint of videoxl-nano.")
+    rows = carried_rows(model.tokenizer.backend.get_vocab() if model.tokenizer else {}, tokenizer.get_vocab())
+    for key, tensor in model.language.state_dict().items():
+        if key in ("model.embed_tokens.weight", "lm_head.weight"):
+            start[key][list(rows.values())] = tensor[list(rows)]
+        else:
+            start[key].copy_(tensor)
+    _write(folder / "encoder.pt", model.vision.state_dict())
+    _write(folder / "start.pt", start)
+
+
+def carried_rows(old: dict[str, int], new: dict[str, int]) -> dict[int, int]:
+    """Return which row of a new embedding table each old row goes to: the same token's, wherever that stands."""
+    return {index: new[token] for token, index in old.items() if token in new}
+
+
 _STAGES = (("letters.pt", learn_letters), ("encoder.pt", learn_to_read), ("language.pt", learn_to_remember))
 
 
 def train_nano(
-    folder: Path, media: Path | None, recipe: Recipe | None = None, on_line: Callable[[Metrics], None] | None = None
+    folder: Path,
+    media: Path | None,
+    recipe: Recipe | None = None,
+    on_line: Callable[[Metrics], None] | None = None,
+    start: str | None = None,
 ) -> Path:
     """Train the model and return the folder of its checkpoint, `folder / "videoxl-nano"`.
 
@@ -287,11 +341,14 @@ def train_nano(
         media: a folder of clips for the haystack, or None for rendered scenes only.
         recipe: how much of everything.
         on_line: called with every line of metrics.
+        start: a finished model to go on from, by its name or folder; None begins with random weights.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or (SECOND_YEAR if start else Recipe())
     folder.mkdir(parents=True, exist_ok=True)
+    if start:
+        take_up(folder, start)
     clips = _clips(folder, media)
-    for result, stage in _STAGES:
+    for result, stage in _STAGES[-1:] if start else _STAGES:
         if not (folder / result).exists():
             # A new one for each stage: it saves all that was ever registered with it, finished stages included.
             for line in stage(folder, clips, recipe, Accelerator(mixed_precision="bf16")):
@@ -306,13 +363,12 @@ def _clips(folder: Path, media: Path | None) -> list[np.ndarray]:
     path = folder / "clips.npz"
     if not path.exists():
         clips = footage(media) if media else []
-        with path.with_suffix(".new").open("wb") as file:
+        with atomic_write(path) as file:
             np.savez(file, *clips)
-        path.with_suffix(".new").rename(path)
     stored = np.load(path)
     return [stored[name] for name in stored.files]
 
 
 def _write(path: Path, state: dict[str, Tensor]) -> None:
-    torch.save({name: tensor.cpu() for name, tensor in state.items()}, path.with_suffix(".new"))
-    path.with_suffix(".new").rename(path)
+    with atomic_write(path) as file:
+        torch.save({name: tensor.cpu() for name, tensor in state.items()}, file)

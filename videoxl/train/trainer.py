@@ -114,6 +114,23 @@ class _Progress:
         self.step, self.seconds = int(state["step"]), state["seconds"]
 
 
+class _Average:
+    """Figures since the last line: a single batch says little about a family that it asks twice."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = {}
+
+    def add(self, metrics: Metrics) -> None:
+        for name, value in metrics.items():
+            self._values.setdefault(name, []).append(value)
+
+    def take(self) -> Metrics:
+        """Return the mean of every figure, over the steps that had it, and begin anew."""
+        means = {name: round(sum(values) / len(values), 4) for name, values in sorted(self._values.items())}
+        self._values.clear()
+        return means
+
+
 def run_stage(
     module: nn.Module, loss: LossFunction, config: StageConfig, folder: Path, accelerator: Accelerator
 ) -> Iterator[Metrics]:
@@ -121,10 +138,10 @@ def run_stage(
 
     Args:
         module: what is trained; parameters with `requires_grad` False stay as they are.
-        loss: called with the module and the step number; returns the loss and other figures.
+        loss: called with the module and the step number; returns the loss and other figures, of which a line has means.
         folder: holds `<name>/` (the last checkpoint) and `log.jsonl`.
     """
-    progress = _Progress()
+    progress, average = _Progress(), _Average()
     prepared, *optims = accelerator.prepare(module, *optimisers(module, config))
     base_rates = [[group["lr"] for group in optim.param_groups] for optim in optims]
     accelerator.register_for_checkpointing(progress)
@@ -148,8 +165,14 @@ def run_stage(
             optim.zero_grad()
         progress.step += 1
         progress.seconds = time.monotonic() - started
+        average.add(metrics)
         if progress.step % config.log_every == 0 or progress.step == config.steps:
-            line = {"stage": config.name, "step": progress.step, "seconds": round(progress.seconds, 1), **metrics}
+            line = {
+                "stage": config.name,
+                "step": progress.step,
+                "seconds": round(progress.seconds, 1),
+                **average.take(),
+            }
             _append(folder / "log.jsonl", line)
             yield line
         if time.monotonic() - saved > config.save_seconds or progress.step == config.steps:

@@ -1,1 +1,1 @@
-"""Rendered cards, scenes and footage: for training, for needles, for demos. No torch."""
+"""Cards, scenes, footage, and what can be asked about them: for training, for needles, for demos. No torch."""

@@ -1,0 +1,85 @@
+"""Tables of counted answers, as Markdown and as JSON."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .intervals import wilson
+
+
+@dataclass(frozen=True)
+class Count:
+    """Answers of one kind: how many were `right` of those `asked`."""
+
+    right: int = 0
+    asked: int = 0
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.right + other.right, self.asked + other.asked)
+
+    @property
+    def share(self) -> float:
+        """Of the answers, those that are right; ask only if there are any."""
+        return self.right / self.asked
+
+    def as_dict(self) -> dict[str, float]:
+        """Return counts, share and interval for JSON."""
+        low, high = wilson(self.right, self.asked)
+        return {
+            "right": self.right,
+            "asked": self.asked,
+            "share": round(self.share, 4),
+            "low": round(low, 4),
+            "high": round(high, 4),
+        }
+
+    def __str__(self) -> str:
+        low, high = wilson(self.right, self.asked)
+        return f"{self.right}/{self.asked} = {self.share:.0%} ({100 * low:.0f}-{100 * high:.0f})"
+
+
+class Table:
+    """Counts by row and column.
+
+    Args:
+        title: what was done, as a sentence without its full stop.
+        rows: their order; those that nothing was counted in are not shown.
+        columns: likewise.
+    """
+
+    def __init__(self, title: str, rows: Sequence[str], columns: Sequence[str]) -> None:
+        self.title = title
+        self._rows, self._columns = tuple(rows), tuple(columns)
+        self._counts: dict[tuple[str, str], Count] = {}
+
+    def add(self, row: str, column: str, right: int, asked: int = 1) -> None:
+        """Count answers in a cell.
+
+        Raises:
+            KeyError: the table has no such row or column.
+        """
+        if row not in self._rows or column not in self._columns:
+            raise KeyError((row, column))
+        self._counts[row, column] = self[row, column] + Count(int(right), asked)
+
+    def __getitem__(self, cell: tuple[str, str]) -> Count:
+        return self._counts.get(cell, Count())
+
+    def markdown(self) -> str:
+        """Return the title and the table; a cell reads `right/asked = share (95 % interval)`."""
+        columns = [column for column in self._columns if any(self[row, column].asked for row in self._rows)]
+        lines = [f"{self.title}:", "", "| | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+        for row in self._rows:
+            counts = [self[row, column] for column in columns]
+            if any(count.asked for count in counts):
+                lines.append(f"| {row} | " + " | ".join(str(count) if count.asked else "-" for count in counts) + " |")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return title and counted cells for JSON, by row and column."""
+        cells: dict[str, dict[str, Any]] = {}
+        for row in self._rows:
+            for column in self._columns:
+                if self[row, column].asked:
+                    cells.setdefault(row, {})[column] = self[row, column].as_dict()
+        return {"title": self.title, "rows": cells}
