@@ -171,6 +171,7 @@ def test_all_cores_work_once_the_decoder_is_ahead(model: VideoXL, frames: np.nda
 def test_a_reader_that_has_handed_out_everything_is_ahead(tmp_path) -> None:
     video = Video(write_numbered(tmp_path / "clip.mp4", 20, fps=10))
     with video.read(video.sample(), chunk=8) as reader:
+        assert not reader.is_ahead  # the child has not even started
         for _ in range(3):
             next(reader)
         assert reader.is_ahead and reader.warnings == ()

@@ -4,8 +4,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny_models import randomise
-from transformers import CLIPVisionConfig, CLIPVisionModel
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
 from videoxl.checkpoints.weights import local_name
 from videoxl.config import Preprocessing, VisionConfig
@@ -71,6 +70,7 @@ def test_pooling_is_row_major_after_the_projector(towers, mode):
         torch.testing.assert_close(tokens[:, token], expected)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("size", [(61, 97), (99, 58), (40, 33), (48, 48), (48, 70)])
 def test_preprocess_equals_the_image_processor(size):
     frames = torch.randint(0, 256, (2, *size, 3), dtype=torch.uint8)
