@@ -38,6 +38,16 @@ def test_what_any_question_looks_at_counts_less() -> None:
     assert find_evidence(memory(30), both, attention(30, s5=0.05))[0].start == 76.0
 
 
+def test_the_first_has_the_highest_score_and_none_overlap() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        noisy = rng.exponential(0.02, 42) ** 2
+        found = find_evidence(memory(40), noisy, np.zeros(42))
+        assert 1 <= len(found) <= 3
+        assert [span.score for span in found] == sorted((span.score for span in found), reverse=True)
+        assert all(a.end < b.start or b.end < a.start for a in found for b in found if a is not b)
+
+
 def test_at_most_three_and_only_what_stands_out() -> None:
     many = attention(40, **{f"s{place}": 0.05 for place in range(2, 40, 6)})
     assert len(find_evidence(memory(40), many, np.zeros(42))) == 3

@@ -76,6 +76,8 @@ def neutral_attention(language: VSTQwen2, memory: VisualMemory, question_ids: Se
 def find_evidence(memory: VisualMemory, attention: np.ndarray, neutral: np.ndarray) -> tuple[Evidence, ...]:
     """Return the stretches that stand out, best first, at most `MAX_SPANS`; none if the memory knows no times.
 
+    They are found by their peaks, do not overlap, and may touch.
+
     Args:
         memory: what was answered from.
         attention: of the question's last token and of the answer's, float [slots].
@@ -97,7 +99,7 @@ def find_evidence(memory: VisualMemory, attention: np.ndarray, neutral: np.ndarr
             break
         found.append(Evidence(float(memory.spans[low, 0]), float(memory.spans[high - 1, 1]), share))
         smooth[low:high] = 0
-    return tuple(found)
+    return tuple(sorted(found, key=lambda span: -span.score))
 
 
 def _around_peak(smooth: np.ndarray) -> tuple[int, int]:
