@@ -63,11 +63,6 @@ class WatchPlan:
         digest.update(self.frames.times.astype("<f8").tobytes())
         return digest.hexdigest()[:32]
 
-    @property
-    def num_tokens(self) -> int:
-        """Visual tokens of all frames."""
-        return len(self.frames) * self.budget.config.vision.tokens_per_frame
-
     def open(self) -> FrameStream:
         """Begin to read the frames; decoding starts at once, in a process of its own.
 
