@@ -37,8 +37,9 @@ def test_nobody_sees_half_a_file_and_it_is_on_disk_before_it_has_its_name(
 
 
 def test_json_makes_its_folder(tmp_path: Path) -> None:
-    write_json(tmp_path / "a" / "b.json", {"ü": 1})
-    assert json.loads((tmp_path / "a" / "b.json").read_text(encoding="utf-8")) == {"ü": 1}
+    content = {"ü": 1, "name": os.fsdecode(b"\xff.mp4")}
+    write_json(tmp_path / "a" / "b.json", content)
+    assert json.loads((tmp_path / "a" / "b.json").read_text(encoding="utf-8")) == content
 
 
 def _umask() -> int:

@@ -36,8 +36,13 @@ def replace_file(temporary: Path, path: Path) -> None:
     finally:
         os.close(descriptor)
     temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that the names of new files in a folder are on the disk."""
     if os.name == "posix":  # elsewhere a folder cannot be opened, and its entry is written with the file
-        descriptor = os.open(path.parent, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
@@ -48,7 +53,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON object for people to read, atomically; folders on the way are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
-        file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        # Names of files need not be Unicode; what replaces their bytes is JSON's own way to write them.
+        file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
 
 
 def _umask() -> int:

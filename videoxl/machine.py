@@ -1,7 +1,8 @@
-"""What this process may use of the machine: cores and memory, also inside a container with limits of its own."""
+"""What this process may use of the machine, also inside a container with limits of its own, and how others ended."""
 
 import math
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,3 +112,10 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError:  # no such limit, or a machine that has none
         return ""
+
+
+def how_ended(code: int) -> str:
+    """Return in words how a process ended, from its exit code: negative ones are signals."""
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"

@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import threading
 import weakref
 from typing import IO, BinaryIO
 
+from ..machine import how_ended
 from .facts import Alive, Message, Request
 
 # A plain interpreter with our import path: `multiprocessing` would run the user's main module again in the child.
@@ -67,7 +67,7 @@ class DecodeProcess:
                 raise ProcessFailed(f"no sign of life for {limit:g} s") from None
             self._started = True
         if message is None:
-            raise ProcessFailed(f"the decoding process {_how_ended(self._process.wait())}")
+            raise ProcessFailed(f"the decoding process {how_ended(self._process.wait())}")
         return message
 
     @property
@@ -110,9 +110,3 @@ def _end(
     log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_BYTES))
     log_lines += log.read().decode("utf-8", "replace").replace("\0", "").splitlines()
     log.close()
-
-
-def _how_ended(code: int) -> str:
-    if code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
-    return f"ended with exit code {code}"

@@ -1,0 +1,87 @@
+"""A job for the tests of runs, and a program that runs it, to be killed."""
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from videoxl.errors import CheckpointError, VideoError
+from videoxl.runs.engine import run
+from videoxl.runs.events import Event, ItemDone
+from videoxl.runs.job import Item, Rows, Worker
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Squares numbers; `data["do"]` asks for something else. Leaves a line for every item begun in the file `calls`."""
+
+    calls: Path
+    seconds: float = 0.0
+
+    def setup(self, device: str) -> Worker:
+        if device == "missing":
+            raise CheckpointError("no such device", "Use another.")
+        if device == "deadly":
+            os._exit(7)
+
+        def worker(item: Item) -> Rows:
+            with self.calls.open("a", errors="backslashreplace") as file:
+                file.write(f"{item.key}\t{os.getpid()}\n")
+            time.sleep(self.seconds)
+            match item.data.get("do"):
+                case "raise":
+                    raise ValueError("no\nluck")
+                case "refuse":
+                    raise VideoError(f"{item.key}: is no video", "Take another.")
+                case "die":
+                    os._exit(3)
+                case "crash":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                case "fill":
+                    return {"text": "x" * 100_000}
+                case "nothing":
+                    return []
+                case "take a name":
+                    return {"key": 1}
+                case "not JSON":
+                    return {"value": float("nan")}
+                case "wait for":
+                    deadline = time.monotonic() + 60
+                    while not Path(item.data["file"]).exists() and time.monotonic() < deadline:
+                        time.sleep(0.01)
+            number = item.data.get("number", 0)
+            row = {"number": number, "square": number * number, "text": "é\n" * 40}
+            rows = item.data.get("rows")
+            return row if rows is None else [row | {"part": part} for part in range(rows)]
+
+        return worker
+
+    def counts(self) -> Counter[str]:
+        """How often each item was begun."""
+        return Counter(line.partition("\t")[0] for line in self.calls.read_text().splitlines())
+
+    def processes(self) -> set[int]:
+        """The processes that began items."""
+        return {int(line.partition("\t")[2]) for line in self.calls.read_text().splitlines()}
+
+
+def numbers(count: int, rows: int | None = None) -> list[Item]:
+    return [Item(f"item {number}", {"number": number} | ({"rows": rows} if rows else {})) for number in range(count)]
+
+
+def main(folder: str, *devices: str) -> None:
+    """Do 40 items of 3 rows each; tell of the first that is done."""
+
+    def told(event: Event) -> None:
+        if isinstance(event, ItemDone):
+            print(event.item.key, flush=True)
+
+    job = Squares(Path(folder).with_suffix(".calls"), seconds=0.005)
+    run(Path(folder), {"of": "a test"}, numbers(40, rows=3), job, devices=devices, on_event=told)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,207 @@
+"""The folder of a run, open for the one process that works on it.
+
+    run.json           settings, and the library's version that began it
+    results.jsonl      rows of the items that are done; the truth about what is done
+    failures.jsonl     a row for each item that failed; the truth about what failed
+    journal.sqlite     all items with their states
+    lock.sqlite        held while a process works here
+
+The order is: rows to the disk, then the journal. A crash between the two is mended when the folder is opened again.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError
+from ..files import write_json
+from ..version import __version__
+from . import rowfile, rows
+from .events import Progress
+from .job import Item
+from .journal import ItemState, Journal
+from .lock import FolderLock, is_held
+
+SETTINGS, RESULTS, FAILURES, JOURNAL, LOCK = (
+    "run.json",
+    "results.jsonl",
+    "failures.jsonl",
+    "journal.sqlite",
+    "lock.sqlite",
+)
+_OTHER_FOLDER = "Use the old settings to go on with it, or another folder."
+
+
+class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
+    """Opens or begins a run.
+
+    Args:
+        path: made if it does not exist.
+        settings: JSON; all that results depend on besides an item's key, also the model's fingerprint.
+        items: all of the run, also those that are done.
+        retry_failed: let those wait again that failed.
+
+    Raises:
+        RunError: another process works here, the run has other settings, two items have one key, or a file is damaged
+            or cannot be written.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any], items: Sequence[Item], retry_failed: bool) -> None:
+        keys = _unique([item.key for item in items])
+        with contextlib.ExitStack() as opened:
+            self._lock = opened.enter_context(contextlib.closing(_lock(path)))
+            _keep_settings(path, settings)
+            if retry_failed:
+                rowfile.clear(path / FAILURES)
+            results, end = rows.read(path / RESULTS)
+            self._results = opened.enter_context(contextlib.closing(rowfile.RowFile(path / RESULTS, end)))
+            failures, end = rows.read(path / FAILURES)
+            self._failures = opened.enter_context(contextlib.closing(rowfile.RowFile(path / FAILURES, end)))
+            states: dict[str, ItemState] = {
+                key: "done" if key in results else "failed" if key in failures else "waiting" for key in keys
+            }
+            self._journal = opened.enter_context(contextlib.closing(Journal(path / JOURNAL)))
+            self._journal.fill(states, {key: (row["error"], row["message"]) for key, (row,) in failures.items()})
+            self._opened = opened.pop_all()
+        self.waiting = [item for item in items if states[item.key] == "waiting"]
+        """What is to be done, in the order given."""
+        counts = [*states.values()]
+        self._done, self._failed, self._total = counts.count("done"), counts.count("failed"), len(counts)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is."""
+        return Progress(self._done, self._failed, self._total)
+
+    def start(self, item: Item, worker: int) -> None:
+        """Note that a worker has got an item."""
+        self._journal.start(item.key, worker)
+
+    def finish(self, item: Item, text: str, seconds: float) -> None:
+        """Keep the rows of an item, as `rows.encode` gave them.
+
+        Raises:
+            RunError: they cannot be written, and do not count.
+        """
+        self._results.append(text)
+        self._journal.finish(item.key, seconds)
+        self._done += 1
+
+    def fail(self, item: Item, error: str, message: str) -> None:
+        """Keep the reason why an item failed.
+
+        Raises:
+            RunError: it cannot be written, and does not count.
+        """
+        self._failures.append(rows.encode(item.key, {"error": error, "message": message}))
+        self._journal.fail(item.key, error, message)
+        self._failed += 1
+
+    def give_back(self, item: Item) -> None:
+        """Note that an item waits again."""
+        self._journal.give_back(item.key)
+
+    def __exit__(self, *_: object) -> None:
+        with self._opened, contextlib.suppress(RunError):  # where it cannot be noted, the next opening finds it out
+            self._journal.give_back()
+
+
+def saved_run(path: Path) -> dict[str, Any]:
+    """Return what `run.json` holds: `settings` and `version`.
+
+    Raises:
+        RunError: there is no run in this folder, or the file is damaged.
+    """
+    file = path / SETTINGS
+    try:
+        saved = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"{path}: holds no run", "Give the folder that a run writes to.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file}: cannot be read ({error})", "Restore it, or use another folder.") from error
+    if not isinstance(saved, dict) or not isinstance(saved.get("settings"), dict):
+        raise RunError(f"{file}: is not the file of a run", "Restore it, or use another folder.")
+    return saved
+
+
+def process_at_work(path: Path) -> tuple[int, str] | None:
+    """Return number and host of the process that works in a folder; None if none does."""
+    try:
+        held = is_held(path / LOCK)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be looked at ({error})", "Check its permissions.") from error
+    if not held:
+        return None
+    with look(path) as journal:
+        return journal.process()
+
+
+@contextlib.contextmanager
+def look(path: Path) -> Iterator[Journal]:
+    """Give the journal of a run to read; all that is read is of one moment.
+
+    Raises:
+        RunError: there is none.
+    """
+    saved_run(path)
+    if not (path / JOURNAL).exists():
+        raise RunError(f"{path}: has no {JOURNAL}", "Start the run's command again: it makes a new one.")
+    with contextlib.closing(Journal(path / JOURNAL)) as journal, journal.transaction():
+        yield journal
+
+
+def _lock(path: Path) -> FolderLock:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        return FolderLock(path / LOCK)
+    except BlockingIOError:
+        who = "another process"
+        with contextlib.suppress(RunError):  # it has only just begun
+            if process := process_at_work(path):
+                who = f"process {process[0]} on {process[1]}"
+        raise RunError(f"{path}: {who} works on this run", "Wait for it, or end it first.") from None
+    except OSError as error:
+        raise RunError(f"{path}: is no folder to write to ({error})", "Choose another folder.") from error
+
+
+def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a new run; raise RunError if the folder's run has others."""
+    asked = json.loads(json.dumps(settings))  # as it is read again: lists for tuples
+    if not (path / SETTINGS).exists():
+        if (path / RESULTS).exists():
+            raise RunError(f"{path}: has {RESULTS} but no {SETTINGS}", "Restore it, or use another folder.")
+        try:
+            write_json(path / SETTINGS, {"version": __version__, "settings": asked})
+        except OSError as error:
+            raise rowfile.unwritable(path / SETTINGS, error) from error
+        return
+    old, new = _flat(saved_run(path)["settings"]), _flat(asked)
+    changed = [name for name in old | new if old.get(name) != new.get(name)]
+    if changed:
+        shown = "; ".join(f"{name}: {_shown(old, name)} → {_shown(new, name)}" for name in changed)
+        raise RunError(f"{path}: holds a run with other settings ({shown})", _OTHER_FOLDER)
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return the JSON text of every value, by dotted name."""
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = json.dumps(value, ensure_ascii=False)
+    return flat
+
+
+def _shown(flat: dict[str, str], name: str) -> str:
+    text = flat.get(name, "not set")
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _unique(keys: list[str]) -> list[str]:
+    twice = next((key for key in keys if keys.count(key) > 1), None) if len(set(keys)) < len(keys) else None
+    if twice is not None:
+        raise RunError(f"two items are named {twice!r}", "Give each item a name of its own.")
+    return keys

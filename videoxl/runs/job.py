@@ -1,0 +1,33 @@
+"""What a task gives to a run: its items, and the job that makes a worker for them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Item:
+    """A piece of work; what belongs together for speed, such as the questions about one video, is one item.
+
+    Args:
+        key: its name, unique in the run and the same whenever the command is started again. With the run's settings it
+            must say all that the result depends on.
+        data: what the worker needs to know; JSON.
+    """
+
+    key: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+Rows = dict[str, Any] | list[dict[str, Any]]
+Worker = Callable[[Item], Rows]
+"""Does one item: returns its row, or a list of rows, at least one, of which a run keeps all or none. Rows are JSON and
+have no fields `key` and `of`, which the run adds. An exception fails the item and nothing else."""
+
+
+class Job(Protocol):
+    """Makes workers. It is pickled on its way to another process, so it holds names and options, not models."""
+
+    def setup(self, device: str) -> Worker:
+        """Load what is needed, once, and return the function that does items on this device."""
+        ...

@@ -1,0 +1,42 @@
+"""One process a folder."""
+
+import sqlite3
+from pathlib import Path
+
+_SECONDS = 1.0  # `is_held` holds the lock for a moment
+
+
+class FolderLock:
+    """Holds a folder's lock until it is closed or the process ends, however it ends.
+
+    It is SQLite's lock of a database that has nothing in it: the operating system's own, on every system.
+
+    Raises:
+        BlockingIOError: another process, or another lock in this one, holds it.
+        OSError: the file cannot be opened or locked.
+    """
+
+    def __init__(self, path: Path, seconds: float = _SECONDS) -> None:
+        try:
+            self._connection = sqlite3.connect(path, timeout=seconds, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = MEMORY")  # no second file
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise BlockingIOError(f"{path} is locked") from error
+            raise OSError(str(error)) from error
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self._connection.close()
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds the lock."""
+    if not path.exists():
+        return False
+    try:
+        FolderLock(path, seconds=0).close()
+    except BlockingIOError:
+        return True
+    return False

@@ -1,0 +1,73 @@
+"""A file of rows that outlives crashes: what was appended is on the disk, and half an item never counts."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from ..errors import RunError
+from ..files import atomic_write, sync_folder
+
+
+class RowFile:
+    """Opens a file of rows to append to; a torn item at its end is cut off.
+
+    Args:
+        path: made if it does not exist; the folder exists.
+        end: number of bytes that hold whole items, from `rows.read`.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, end: int) -> None:
+        self._path, self._end = path, end
+        try:
+            self._file = path.open("ab", buffering=0)
+            self._file.truncate(end)
+            os.fsync(self._file.fileno())  # a process that was killed may have left rows that are not on the disk yet
+            sync_folder(path.parent)
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+    def append(self, text: str) -> None:
+        """Write the lines of one item; they are on the disk when this returns.
+
+        Raises:
+            RunError: the disk is full or the like; the file is as it was.
+        """
+        data = text.encode()
+        try:
+            written = 0
+            while written < len(data):
+                written += self._file.write(data[written:])
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):  # half an item is cut off later if not now
+                self._file.truncate(self._end)
+            raise unwritable(self._path, error) from error
+        self._end += len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def clear(path: Path) -> None:
+    """Remove all rows of a file, at once or not at all.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    try:
+        with atomic_write(path):
+            pass
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> RunError:
+    """Return the error for a file of a run that the system refused to write."""
+    return RunError(
+        f"{path}: cannot be written ({error.strerror})",
+        "Check the disk's free space and the permissions, then start the same command again: what is finished is kept.",
+    )
