@@ -9,6 +9,7 @@ at full size. The tokenizer is that of the bundled model. What such a model answ
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,29 +18,13 @@ from safetensors.torch import save_file
 from videoxl.checkpoints.hub import checkpoint_folder
 from videoxl.checkpoints.layout import config_files
 from videoxl.checkpoints.weights import published_state
-from videoxl.config import LanguageConfig, ModelConfig, Preprocessing, VisionConfig
+from videoxl.config import ModelConfig, video_xl_7b
 from videoxl.files import write_json
 from videoxl.network.parts import Network
 
 SHARDS = 4
 EOS = 2  # of the bundled tokenizer
 _NOISE = 1 << 26  # numbers drawn; tensors take runs of them, because drawing all would take longer than writing them
-
-
-def seven_billion(layers: int) -> ModelConfig:
-    """Return the sizes of Video-XL 7B, with so many of its 28 layers."""
-    language = LanguageConfig(
-        vocab_size=152064,
-        hidden_size=3584,
-        intermediate_size=18944,
-        num_hidden_layers=layers,
-        num_attention_heads=28,
-        num_key_value_heads=4,
-        max_position_embeddings=32768,
-        rms_norm_eps=1e-6,
-        rope_theta=1e6,
-    )
-    return ModelConfig(language, VisionConfig(), Preprocessing(), window=1440, name="random-7b", eos_token_ids=(EOS,))
 
 
 def write(folder: Path, config: ModelConfig) -> None:
@@ -79,7 +64,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layers", type=int, default=28, help="of the language model (default 28)")
     args = parser.parse_args()
-    write(args.folder, seven_billion(args.layers))
+    write(args.folder, replace(video_xl_7b(args.layers), eos_token_ids=(EOS,)))
 
 
 if __name__ == "__main__":

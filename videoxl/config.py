@@ -205,3 +205,19 @@ class ModelConfig:
     def max_positions(self) -> int:
         """Positions that the language model was made for."""
         return self.language.max_position_embeddings
+
+
+def video_xl_7b(layers: int = 28) -> ModelConfig:
+    """Return the sizes of the published Video-XL 7B, with so many of its 28 language layers: for measurements."""
+    language = LanguageConfig(
+        vocab_size=152064,
+        hidden_size=3584,
+        intermediate_size=18944,
+        num_hidden_layers=layers,
+        num_attention_heads=28,
+        num_key_value_heads=4,
+        max_position_embeddings=32768,
+        rms_norm_eps=1e-6,
+        rope_theta=1e6,
+    )
+    return ModelConfig(language, VisionConfig(), Preprocessing(), window=1440, name="random-7b")

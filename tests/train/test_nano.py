@@ -15,6 +15,7 @@ from videoxl.checkpoints.loading import load_checkpoint, save_checkpoint
 from videoxl.checkpoints.parts import Checkpoint
 from videoxl.errors import RunError
 from videoxl.train.nano import RATIOS, Recipe, carried_rows, take_up, train_nano
+from videoxl.train.tokenizer import build_tokenizer
 from videoxl.train.trainer import Metrics, StageConfig
 
 
@@ -107,7 +108,9 @@ def test_a_token_keeps_its_embedding_whatever_its_number(tmp_path: Path, bundled
     take_up(tmp_path, "videoxl-nano")
     start = torch.load(tmp_path / "start.pt", weights_only=True)
     rows, old = start["model.embed_tokens.weight"], bundled.language.model.embed_tokens.weight
-    assert torch.equal(rows[: len(old)], old) and torch.equal(rows, start["lm_head.weight"])
+    ids, old_ids = build_tokenizer().get_vocab(), bundled.tokenizer.backend.get_vocab()
+    assert len(rows) == len(ids) and torch.equal(rows, start["lm_head.weight"])
+    assert all(torch.equal(rows[ids[token]], old[index]) for token, index in old_ids.items())
     assert carried_rows({"a": 0, "b": 1, "gone": 2}, {"new": 0, "b": 5, "a": 3}) == {0: 3, 1: 5}
 
 

@@ -88,3 +88,16 @@ def test_convolutions_as_matrices_change_nothing_but_the_parameters():
     convolutions_as_before(net)
     assert sorted(name for name, _ in net.named_parameters()) == sorted(names)
     torch.testing.assert_close(net(x), expected)
+
+
+def test_a_step_on_what_is_no_number_is_left_out(tmp_path):
+    model = _Line()
+    config = StageConfig("line", steps=6, log_every=6, warmup=1, save_seconds=1e9)
+
+    def loss(module, step):
+        value = module(torch.ones(2, 4)).square().mean() * (float("nan") if step == 2 else 1.0)
+        return value, {"loss": 0.0}
+
+    (line,) = run_stage(model, loss, config, tmp_path, Accelerator(cpu=True))
+    assert line["skipped"] == pytest.approx(1 / 6, abs=1e-3)
+    assert all(parameter.isfinite().all() for parameter in model.parameters())

@@ -11,6 +11,7 @@ from torch import nn
 from videoxl.config import LanguageConfig
 from videoxl.engine.condense import condense_batch
 from videoxl.network.qwen2 import VSTQwen2
+from videoxl.train import videos
 from videoxl.train.bank import Bank
 from videoxl.train.nano import FROM_SCRATCH, GOING_ON
 from videoxl.train.student import Student, question_mask
@@ -231,7 +232,7 @@ def test_many_videos_have_no_card_and_many_several_of_a_kind(bank):
     rng = np.random.default_rng(0)
     videos = [random_video(rng, bank, bank.by_kind(), 60) for _ in range(600)]
     counts = [len(shown) for _, shown in videos]
-    assert 0.22 < counts.count(0) / 600 < 0.34 and max(counts) == 6
+    assert 0.14 < counts.count(0) / 600 < 0.26 and max(counts) == 6
     kinds = [[item.card.kind for item in shown] for _, shown in videos if len(shown) > 1]
     assert 0.4 < sum(len(set(seen)) < len(seen) for seen in kinds) / len(kinds) < 0.9
     for tokens, shown in videos:
@@ -251,3 +252,24 @@ def test_cards_stand_at_either_end_more_often_than_chance():
     seen = np.mean([tokens > 0 for tokens in videos], axis=0)
     middle = seen[30:70].mean() + 0.02
     assert seen[0] > middle and seen[-1] > middle
+
+
+def test_some_characters_of_what_was_answered_so_far_are_misread(tokenizer, bank, monkeypatch):
+    """Writing by itself, the model meets its own mistakes: it goes on with what the video shows all the same."""
+    source = VideoSource(bank, tokenizer, 10, FROM_SCRATCH)
+    changed = answered = 0
+    for step in range(10):
+        batch = source.batch(step)
+        monkeypatch.setattr(videos, "_MISREAD", 0.0)
+        clean = source.batch(step)
+        monkeypatch.undo()
+        assert torch.equal(batch.targets, clean.targets)
+        misread = batch.text_ids != clean.text_ids
+        after = torch.zeros_like(misread)
+        after[:, 1:] = clean.targets[:, :-1] == clean.text_ids[:, 1:]
+        assert not (misread & ~after).any()
+        for old, new in zip(clean.text_ids[misread].tolist(), batch.text_ids[misread].tolist(), strict=True):
+            before, now = tokenizer.convert_ids_to_tokens([old, new])
+            assert len(before) == len(now) and before.isalpha() == now.isalpha() and before[-1].isalnum()
+        changed, answered = changed + int(misread.sum()), answered + int(after.sum())
+    assert 0.01 < changed / answered < 0.05

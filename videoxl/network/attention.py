@@ -1,10 +1,12 @@
 """Attention with grouped heads over a store of keys and values, and the probe that looks at its weights."""
 
+import contextlib
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 # Scores up to this many elements (64 MB in float32) go through plain matrix products on the CPU.
 _MAX_PLAIN_SCORES = 1 << 24
@@ -65,6 +67,17 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Te
         bias = bias.repeat_interleave(kv_heads, dim=0)
     mixed = F.scaled_dot_product_attention(grouped, key, value, attn_mask=bias.to(query.dtype))
     return mixed.reshape(batch, heads, num_queries, head_dim)
+
+
+def fused_kernels(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which torch's fused attention is not cuDNN's.
+
+    That one makes a plan for every new number of keys, which in condensing is every window. Seen with torch 2.11 on an
+    H200: 0.1 s a window in training, and numbers that were none.
+    """
+    if device.type != "cuda":
+        return contextlib.nullcontext()
+    return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
 
 
 def probe_weights(query: Tensor, key: Tensor, bias: Tensor | None, rows: slice) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ..config import LanguageConfig
 from ..planning.layout import VSTLayout
-from .attention import AttentionProbe, KeyValueStore, attend, causal_bias, probe_weights
+from .attention import AttentionProbe, KeyValueStore, attend, causal_bias, fused_kernels, probe_weights
 from .interleave import interleave, put_vsts, take_vsts
 from .rotary import Tables, rotary_tables, rotate
 
@@ -250,9 +250,10 @@ class VSTQwen2(nn.Module):
             probe,
         )
         hidden = embeds
-        for layer in self.layers:
-            home = layer.input_layernorm.weight.device
-            if home != hidden.device:
-                hidden, shared = hidden.to(home), shared.to(home)
-            hidden = layer(hidden, shared)
+        with fused_kernels(device):
+            for layer in self.layers:
+                home = layer.input_layernorm.weight.device
+                if home != hidden.device:
+                    hidden, shared = hidden.to(home), shared.to(home)
+                hidden = layer(hidden, shared)
         return self.model.norm(hidden.to(self.model.norm.weight.device))

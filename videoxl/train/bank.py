@@ -49,8 +49,7 @@ def encode_pictures(
     pieces = []
     for start in range(0, len(images), 256):
         pixels = normalise(torch.from_numpy(np.array(images[start : start + 256])), preprocessing)
-        with torch.autocast(device.type, torch.bfloat16):  # several times faster, also on CPUs that have it
-            pieces.append(encoder(pixels.to(device)).half().cpu().numpy())
+        pieces.append(encoder(pixels.to(device)).half().cpu().numpy())
     return np.concatenate(pieces)
 
 

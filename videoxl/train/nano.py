@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
 from videoxl.checkpoints.loading import load_checkpoint, save_checkpoint
@@ -36,9 +37,10 @@ from videoxl.train.trainer import (
     StageConfig,
     convolutions_as_before,
     convolutions_as_matrices,
+    has_fast_bfloat16,
     run_stage,
 )
-from videoxl.train.videos import Phase, VideoSource
+from videoxl.train.videos import Phase, VideoBatch, VideoSource
 from videoxl.world.cards import weather
 from videoxl.world.scenes import crop, footage, random_size, scene
 
@@ -69,9 +71,9 @@ FROM_SCRATCH = (
     Phase(0.36, (8, 256), (2, 4, 8, 16, 16), (16, 32, 64, 64), long=0.08),
 )
 GOING_ON = (
-    Phase(0.4, (4, 48), (2, 4, 8, 16, 16), (16, 32, 64, 64)),
-    Phase(0.1, (8, 256), (2, 4, 8, 16, 16), (16, 32, 64, 64)),
-    Phase(0.5, (8, 256), (2, 4, 8, 16, 16), (16, 32, 64, 64), long=0.08),
+    Phase(0.4, (4, 48), (2, 4, 8, 16, 16, 16), (16, 32, 64, 64), tokens=32768),
+    Phase(0.1, (8, 256), (2, 4, 8, 16, 16, 16), (16, 32, 64, 64), tokens=32768),
+    Phase(0.5, (8, 256), (2, 4, 8, 16, 16, 16), (32, 64, 64, 64), tokens=32768, long=0.08),
 )
 
 
@@ -114,12 +116,12 @@ class Recipe:
 
 # For a run that takes up a finished model: other cards than those that it was made with, and more of the footage.
 SECOND_YEAR = Recipe(
-    pictures=56_000,
-    bank=56_000,
-    crops=8,
-    memory=StageConfig("memory", steps=4000, matrix_lr=1.5e-3, other_lr=1.2e-3, decay=0.5),
+    pictures=48_000,
+    bank=48_000,
+    crops=4,
+    memory=StageConfig("memory", steps=4000, matrix_lr=2e-3, other_lr=1.5e-3, decay=0.6),
     curriculum=GOING_ON,
-    seed=2,
+    seed=3,
 )
 
 
@@ -267,11 +269,21 @@ def learn_to_remember(
         language.load_state_dict(torch.load(folder / "start.pt", weights_only=True))
     student = Student(language, text_ids(tokenizer, CHAT_PROMPT.partition("<image>")[0]))
 
+    batches: list[Iterator[VideoBatch]] = []
+
     def loss(module: nn.Module, step: int) -> tuple[Tensor, Metrics]:
-        return module(source.batch(step).to(accelerator.device))
+        if not batches:  # only now is it known where a stopped run goes on
+            batches.append(_batches(source, step, recipe.workers if accelerator.device.type == "cuda" else 0))
+        return module(next(batches[0]).to(accelerator.device))
 
     yield from run_stage(student, loss, recipe.memory, folder, accelerator)
     _write(folder / "language.pt", student.language.state_dict())
+
+
+def _batches(source: VideoSource, first: int, workers: int) -> Iterator[VideoBatch]:
+    """Return the batches from a step on, made ahead in other processes where a GPU would wait for them."""
+    loader = DataLoader(source, batch_size=None, sampler=range(first, len(source)), num_workers=workers)
+    return iter(loader)
 
 
 def write_model(folder: Path, out: Path) -> None:
@@ -348,10 +360,11 @@ def train_nano(
     if start:
         take_up(folder, start)
     clips = _clips(folder, media)
+    precision = "bf16" if has_fast_bfloat16() else "no"
     for result, stage in _STAGES[-1:] if start else _STAGES:
         if not (folder / result).exists():
             # A new one for each stage: it saves all that was ever registered with it, finished stages included.
-            for line in stage(folder, clips, recipe, Accelerator(mixed_precision="bf16")):
+            for line in stage(folder, clips, recipe, Accelerator(mixed_precision=precision)):
                 if on_line:
                     on_line(line)
     write_model(folder, folder / "videoxl-nano")

@@ -117,10 +117,13 @@ def _answer_lengths(segments: Tensor, wanted: Tensor) -> Tensor:
 
 def _accuracies(batch: VideoBatch, right: Tensor) -> Metrics:
     """Return the share of questions whose every answer token is right: by family, and of all as "accuracy"."""
+    most = max(map(len, batch.families))
+    wrong = torch.zeros(len(right), most + 1, device=right.device)
+    wrong.scatter_add_(1, batch.segments + 1, (~right).float())  # padding counts in the first column
+    all_right = (wrong[:, 1:] == 0).tolist()
     found: dict[str, list[bool]] = {"accuracy": []}
-    for row, families in enumerate(batch.families):
-        for number, family in enumerate(families):
-            all_right = bool(right[row][batch.segments[row] == number].all())
-            found.setdefault(family, []).append(all_right)
-            found["accuracy"].append(all_right)
+    for row, families in zip(all_right, batch.families, strict=True):
+        for is_right, family in zip(row, families, strict=False):
+            found.setdefault(family, []).append(is_right)
+            found["accuracy"].append(is_right)
     return {family: sum(values) / len(values) for family, values in found.items()}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
 from videoxl.config import CHAT_PROMPT
@@ -16,7 +17,7 @@ from videoxl.planning.windows import RatioPolicy, plan_windows
 from videoxl.train.bank import Bank
 from videoxl.train.pictures import CHARACTERS
 from videoxl.train.tokenizer import answer_ids, text_ids
-from videoxl.world.cards import KINDS, SHAPES, Card
+from videoxl.world.cards import KINDS, LETTERS, SHAPES, Card
 from videoxl.world.questions import Question, ask, questions
 
 IGNORE = -100
@@ -24,8 +25,9 @@ SYMBOLS = 1 + len(SHAPES) + len(CHARACTERS)
 _LONG = (512, 1024)  # frames of a long video
 _TEXT_TOKENS = 140  # of a video's questions, about eight; a long video has room for more
 _MOST_CARDS = 6
-_COUNTS = (0.28, 0.24, 0.14, 0.12, 0.10, 0.07, 0.05)  # how often a video has so many cards
+_COUNTS = (0.20, 0.20, 0.15, 0.14, 0.12, 0.10, 0.09)  # how often a video has so many cards
 _STAYS = (1, 1, 1, 1, 2, 2, 3, 4, 6)  # frames; at a low sampling rate most cards are seen once
+_MISREAD = 0.04  # of the characters that an answer goes on from; what the model writes itself is not always right
 _SUFFIX = CHAT_PROMPT.partition("<image>")[2]
 
 
@@ -180,6 +182,18 @@ class VideoSource:
         self._bank, self._tokenizer, self._steps = bank, tokenizer, steps
         self._by_kind = bank.by_kind()
         self._curriculum, self._seed = curriculum, seed
+        vocabulary = tokenizer.get_vocab()
+        self._characters = [  # a first letter is another token than one that follows, and letters are no digits
+            torch.tensor([vocabulary[before + character] for character in characters])
+            for characters in (LETTERS, "0123456789")
+            for before in ("", "##")
+        ]
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __getitem__(self, step: int) -> VideoBatch:
+        return self.batch(step)
 
     def phase(self, step: int) -> Phase:
         """Return the part of the curriculum that a step belongs to."""
@@ -207,14 +221,26 @@ class VideoSource:
         most = max(1, len(spans) // 2)
         videos = [random_video(rng, self._bank, self._by_kind, frames, most) for _ in range(count)]
         asked = [self._questions(rng, shown, spans, ratio / per_frame, room) for _, shown in videos]
+        text, targets, *places = pack(self._tokenizer, asked, len(spans))
         return VideoBatch(
             torch.from_numpy(np.stack([tokens for tokens, _ in videos])).float().flatten(1, 2),
-            *pack(self._tokenizer, asked, len(spans)),
+            self._misread(rng, text, targets),
+            targets,
+            *places,
             families=[[question.family for question in video] for video in asked],
             so_far=torch.tensor([[so_far(shown, end) for end in spans[:, 1]] for _, shown in videos]),
             ratio=ratio,
             window=window,
         )
+
+    def _misread(self, rng: np.random.Generator, text: Tensor, targets: Tensor) -> Tensor:
+        """Return the tokens with some of the answers' characters changed; what should follow them stays the same."""
+        answered = functional.pad(targets[:, :-1] == text[:, 1:], (1, 0)) & (targets != IGNORE)
+        for characters in self._characters:
+            drawn = torch.from_numpy(rng.choice(characters.numpy(), tuple(text.shape)))
+            changed = answered & torch.isin(text, characters) & torch.from_numpy(rng.random(text.shape) < _MISREAD)
+            text = torch.where(changed, drawn, text)
+        return text
 
     def _questions(
         self, rng: np.random.Generator, shown: Sequence[Shown], spans: np.ndarray, span: float, room: int

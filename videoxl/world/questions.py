@@ -182,7 +182,7 @@ def askable(cards: Sequence[Card]) -> Iterator[tuple[float, str, str]]:
     """Yield how often to ask it, the family and the kind of all that has one answer about these cards."""
     of_kind = Counter(card.kind for card in cards)
     shapes = Counter(card.text for card in cards if card.kind == "shape")
-    yield from ((1.5, "describe", ""), (0.6, "count", ""), (0.3, "refusal", ""), (0.4, "presence", ""))
+    yield from ((1.5, "describe", ""), (1.0, "count", ""), (0.3, "refusal", ""), (0.6, "presence", ""))
     yield from ((1.2, "certain", ""),) * 2
     if len(cards) < 2:
         yield (0.6 if cards else 0.2), "card_colour", ""
