@@ -10,7 +10,7 @@ from pathlib import Path
 
 from videoxl.errors import CheckpointError, VideoError
 from videoxl.runs.engine import run
-from videoxl.runs.events import Event, ItemDone
+from videoxl.runs.events import Event, ItemDone, ItemStarted
 from videoxl.runs.job import Item, Rows, Worker
 
 
@@ -72,15 +72,16 @@ def numbers(count: int, rows: int | None = None) -> list[Item]:
     return [Item(f"item {number}", {"number": number} | ({"rows": rows} if rows else {})) for number in range(count)]
 
 
-def main(folder: str, *devices: str) -> None:
-    """Do 40 items of 3 rows each; tell of the first that is done."""
+def main(folder: str, item: str, devices: str) -> None:
+    """Do 40 items of 3 rows each, then `item` if there is one; tell of each that is begun or done."""
 
     def told(event: Event) -> None:
-        if isinstance(event, ItemDone):
-            print(event.item.key, flush=True)
+        if isinstance(event, ItemStarted | ItemDone):
+            print(type(event).__name__, event.item.key, flush=True)
 
-    job = Squares(Path(folder).with_suffix(".calls"), seconds=0.005)
-    run(Path(folder), {"of": "a test"}, numbers(40, rows=3), job, devices=devices, on_event=told)
+    items = numbers(40, rows=3) + ([Item(item, {"do": item, "file": f"{folder}.go"})] if item else [])
+    job = Squares(Path(f"{folder}.calls"), seconds=0.005)
+    run(Path(folder), {"of": "a test"}, items, job, devices=devices.split(), on_event=told)
 
 
 if __name__ == "__main__":
