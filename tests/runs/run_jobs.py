@@ -72,12 +72,20 @@ def numbers(count: int, rows: int | None = None) -> list[Item]:
     return [Item(f"item {number}", {"number": number} | ({"rows": rows} if rows else {})) for number in range(count)]
 
 
-def main(folder: str, item: str, devices: str) -> None:
-    """Do 40 items of 3 rows each, then `item` if there is one; tell of each that is begun or done."""
+def main(folder: str, item: str, devices: str, most: str) -> None:
+    """Do 40 items of 3 rows each, then `item` if there is one; tell of each that is begun or done.
+
+    After `most` items it only waits to be killed.
+    """
+    done = 0
 
     def told(event: Event) -> None:
+        nonlocal done
         if isinstance(event, ItemStarted | ItemDone):
             print(type(event).__name__, event.item.key, flush=True)
+        done += isinstance(event, ItemDone)
+        if done == int(most):
+            time.sleep(60)
 
     items = numbers(40, rows=3) + ([Item(item, {"do": item, "file": f"{folder}.go"})] if item else [])
     job = Squares(Path(f"{folder}.calls"), seconds=0.005)

@@ -20,9 +20,9 @@ from videoxl.runs.job import Item
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
 
-def begin(folder: Path, item: str = "", devices: str = "cpu") -> "subprocess.Popen[str]":
-    """Start the program that does 40 items of 3 rows each, and then another `item`, in a process group of its own."""
-    command = [sys.executable, run_jobs.__file__, str(folder), item, devices]
+def begin(folder: Path, item: str = "", devices: str = "cpu", most: int = 100) -> "subprocess.Popen[str]":
+    """Start the program in `run_jobs.py`, in a process group of its own."""
+    command = [sys.executable, run_jobs.__file__, str(folder), item, devices, str(most)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -69,16 +69,15 @@ def check_finished(folder: Path, whole: Path) -> None:
 
 def test_killed_ten_times_at_random_moments(tmp_path: Path, whole: Path) -> None:
     draw = random.Random(7)
-    folder, cut = tmp_path / "run", 0
+    folder = tmp_path / "run"
     for _ in range(10):
-        process = begin(folder)
+        process = begin(folder, most=3)
         assert process.stdout is not None
-        for _ in range(draw.randint(0, 9)):  # two lines an item
+        for _ in range(draw.randint(0, 6)):  # two lines an item
             process.stdout.readline()
         time.sleep(draw.uniform(0, 0.012))
         process.kill()
-        cut += process.wait() == -signal.SIGKILL
-    assert cut == 10
+        assert process.wait() == -signal.SIGKILL
     check_finished(folder, whole)
     begun = Squares(Path(f"{folder}.calls")).counts()
     assert set(begun) == {f"item {n}" for n in range(40)} and sum(begun.values()) <= 40 + 10
@@ -88,7 +87,6 @@ def test_workers_end_with_the_process_that_was_killed(tmp_path: Path, whole: Pat
     folder = tmp_path / "run"
     process = begin(folder, "wait for", "cpu cpu")
     wait_for(process, "ItemStarted wait for")
-    wait_for(process, "ItemDone item 39")
     workers = Squares(Path(f"{folder}.calls")).processes()
     process.kill()
     process.wait()
@@ -98,15 +96,15 @@ def test_workers_end_with_the_process_that_was_killed(tmp_path: Path, whole: Pat
 
 def test_ctrl_c_ends_all_and_keeps_what_is_finished(tmp_path: Path, whole: Path) -> None:
     folder = tmp_path / "run"
-    process = begin(folder, devices="cpu cpu")
+    process = begin(folder, "wait for", "cpu cpu")
     wait_for(process, "ItemDone item 3")
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
     assert errors.count("Traceback") == 1 and errors.rstrip().endswith("KeyboardInterrupt")
     assert end_by_themselves(Squares(Path(f"{folder}.calls")).processes())
     now = state(folder)
-    assert now.process is None and now.running == 0 and 4 <= now.done < 40 and now.done + now.waiting == 40
+    assert now.process is None and now.running == 0 and 4 <= now.done <= 40 and now.done + now.waiting == 41
     check_finished(folder, whole)
 
 
