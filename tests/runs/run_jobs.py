@@ -42,6 +42,8 @@ class Squares:
                     os.kill(os.getpid(), signal.SIGKILL)
                 case "fill":
                     return {"text": "x" * 100_000}
+                case "tell signals":
+                    return {"deaf": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())}
                 case "nothing":
                     return []
                 case "take a name":

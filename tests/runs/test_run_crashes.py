@@ -108,6 +108,12 @@ def test_ctrl_c_ends_all_and_keeps_what_is_finished(tmp_path: Path, whole: Path)
     check_finished(folder, whole)
 
 
+def test_workers_are_deaf_to_ctrl_c_before_they_run_any_python(tmp_path: Path) -> None:
+    run(tmp_path / "run", {}, [Item("one", {"do": "tell signals"})], Squares(tmp_path / "calls"), isolate=True)
+    assert load_results(tmp_path / "run") == [{"key": "one", "deaf": True}]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
 def test_ctrl_c_in_this_process(tmp_path: Path) -> None:
     def told(event: object) -> None:
         if state(tmp_path / "run").done == 2:
