@@ -8,6 +8,7 @@ from videoxl import __version__
 
 from .ask import ask
 from .models import app as models_app
+from .runs import app as runs_app
 
 app = typer.Typer(
     name="videoxl",
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(ask)
 app.add_typer(models_app, name="models")
+app.add_typer(runs_app, name="runs")
 
 
 def _show_version(value: bool) -> None:

@@ -32,7 +32,11 @@ def _escaped(character: str) -> str:
 
 def message(text: str) -> None:
     """Print one line on stderr, whatever the text contains. Never wrapped: it may hold a path to copy."""
-    typer.echo(" ".join(printable(text).split()), err=True)
+    typer.echo(_one_line(text), err=True)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(printable(text).split())
 
 
 def print_json(value: Any) -> None:
@@ -163,8 +167,9 @@ def size(num_bytes: int | None) -> str:
 
 def table(header: list[str], rows: list[list[str]]) -> None:
     """Print columns on stdout; plain text, so that it reads the same in a pipe."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    for row in [header, *rows]:
+    lines = [[_one_line(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[column]) for row in lines) for column in range(len(header))]
+    for row in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from videoxl.errors import CheckpointError, VideoError
 from videoxl.runs.engine import run
-from videoxl.runs.events import Event, ItemDone
+from videoxl.runs.events import Event, ItemDone, ItemStarted
 from videoxl.runs.job import Item, Rows, Worker
 
 
@@ -42,6 +42,8 @@ class Squares:
                     os.kill(os.getpid(), signal.SIGKILL)
                 case "fill":
                     return {"text": "x" * 100_000}
+                case "tell signals":
+                    return {"deaf": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())}
                 case "nothing":
                     return []
                 case "take a name":
@@ -72,15 +74,24 @@ def numbers(count: int, rows: int | None = None) -> list[Item]:
     return [Item(f"item {number}", {"number": number} | ({"rows": rows} if rows else {})) for number in range(count)]
 
 
-def main(folder: str, *devices: str) -> None:
-    """Do 40 items of 3 rows each; tell of the first that is done."""
+def main(folder: str, item: str, devices: str, most: str) -> None:
+    """Do 40 items of 3 rows each, then `item` if there is one; tell of each that is begun or done.
+
+    After `most` items it only waits to be killed.
+    """
+    done = 0
 
     def told(event: Event) -> None:
-        if isinstance(event, ItemDone):
-            print(event.item.key, flush=True)
+        nonlocal done
+        if isinstance(event, ItemStarted | ItemDone):
+            print(type(event).__name__, event.item.key, flush=True)
+        done += isinstance(event, ItemDone)
+        if done == int(most):
+            time.sleep(60)
 
-    job = Squares(Path(folder).with_suffix(".calls"), seconds=0.005)
-    run(Path(folder), {"of": "a test"}, numbers(40, rows=3), job, devices=devices, on_event=told)
+    items = numbers(40, rows=3) + ([Item(item, {"do": item, "file": f"{folder}.go"})] if item else [])
+    job = Squares(Path(f"{folder}.calls"), seconds=0.005)
+    run(Path(folder), {"of": "a test"}, items, job, devices=devices.split(), on_event=told)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 import contextlib
 import multiprocessing
 import multiprocessing.connection
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Protocol
 
 from ..errors import RunError, VideoXLError
@@ -154,7 +156,8 @@ class Spawned:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=main, args=(self._job, device, theirs), daemon=True)
-        process.start()
+        with _ctrl_c_held_back():
+            process.start()
         theirs.close()  # so that the connection ends when the process does
         return _Slot(device, process, ours)
 
@@ -198,3 +201,17 @@ class Spawned:
         slot.process.join()
         assert slot.process.exitcode is not None
         return how_ended(slot.process.exitcode)
+
+
+@contextlib.contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Let a process start deaf to Ctrl-C, which the terminal sends to all; this one hears of it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows: the process is deaf once it is in `main`
+        yield
+        return
+    resource_tracker.ensure_running()  # the first process would start it, which lifts the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,66 @@
+"""`videoxl runs`: look at a run over many items."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videoxl.runs.state import RunState, state
+
+from . import options, render
+
+app = typer.Typer(help="Look at runs over many videos or questions.", no_args_is_help=True)
+
+
+@app.command("show")
+def show_run(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder that the run writes to.", show_default=False)
+    ],
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show how far a run is, while it goes on or later, and what failed."""
+    with render.error_boundary(debug):
+        now = state(folder)
+        if json:
+            render.print_json(_as_dict(now))
+            return
+        rows = [
+            ["items", str(now.total)],
+            ["done", str(now.done)],
+            ["failed", str(now.failed)],
+            ["running", str(now.running)],
+            ["waiting", str(now.waiting)],
+            ["seconds", f"{now.seconds:.1f} of work on the items that are done"],
+            ["process", _process(now)],
+        ]
+        render.table(["run", str(folder)], rows)
+        if now.at_work:
+            typer.echo()
+            running = [[str(item.worker), f"{item.seconds:.1f}", item.key] for item in now.at_work]
+            render.table(["WORKER", "SECONDS", "RUNNING"], running)
+        if now.failures:
+            typer.echo()
+            render.table(["FAILED", "ERROR", "REASON"], [[f.key, f.error, f.message] for f in now.failures])
+
+
+def _process(now: RunState) -> str:
+    if now.process is not None:
+        return f"{now.process[0]} on {now.process[1]}"
+    return "none: it was stopped, and the same command goes on" if now.waiting else "none: it has ended"
+
+
+def _as_dict(now: RunState) -> dict[str, object]:
+    """Return what `--json` prints."""
+    return {
+        "items": now.total,
+        "done": now.done,
+        "failed": now.failed,
+        "running": now.running,
+        "waiting": now.waiting,
+        "seconds": round(now.seconds, 3),
+        "process": now.process and {"pid": now.process[0], "host": now.process[1]},
+        "at_work": [{"key": r.key, "worker": r.worker, "seconds": round(r.seconds, 3)} for r in now.at_work],
+        "failures": [{"key": f.key, "error": f.error, "message": f.message} for f in now.failures],
+    }
