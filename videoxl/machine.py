@@ -26,21 +26,28 @@ def num_cores() -> int:
 class CoreMeter:
     """Tells how many cores are free: idle, or used by this process itself.
 
-    Two threads on one busy core are many times slower than one, so what others use must not be counted on.
+    Two threads on one busy core are many times slower than one, so what others use must not be counted on. The system
+    is asked at most four times a second: it may be wanted for every token.
+
+    Attributes:
+        num_cores: cores that this process may use, as of the last reading.
     """
 
     _SECONDS = 0.25  # between two readings; the system counts in hundredths of a second
 
     def __init__(self) -> None:
-        self._free = num_cores()
+        self.num_cores = self._free = num_cores()
         self._last = self._read()
 
     def num_free(self) -> int:
         """Return the free cores since the last time that was asked, at least one; all, where that is not known."""
+        if self._last is None or time.monotonic() - self._last[0] < self._SECONDS:
+            return self._free
         now = self._read()
-        if now is not None and self._last is not None and now[0] - self._last[0] >= self._SECONDS:
+        if now is not None:
             elapsed, idle, own = (after - before for after, before in zip(now, self._last, strict=True))
-            self._free = min(num_cores(), max(1, round((idle + own) / elapsed)))
+            self.num_cores = num_cores()
+            self._free = min(self.num_cores, max(1, round((idle + own) / elapsed)))
             self._last = now
         return self._free
 

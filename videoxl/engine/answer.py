@@ -75,8 +75,8 @@ def stream_answer(
     context_ids = torch.tensor([*memory.prefix_ids, *question_ids], device=device)
     steps = generate(language, memory, token_ids, options, config.eos_token_ids, context_ids, probe)
     while True:
-        # Grad mode is thread state: a generator that held it between pieces would change its caller's.
-        with torch.no_grad(), cpu_threads(device), within_memory(device):
+        # The mode is thread state: a generator that held it between pieces would change its caller's.
+        with torch.inference_mode(), cpu_threads(device), within_memory(device):
             step = next(steps, None)
         if step is None:
             break

@@ -111,7 +111,8 @@ def generate(
             step_ids = torch.multinomial(scores.softmax(-1), 1, generator=generator)
         else:
             step_ids = scores.argmax(-1, keepdim=True)
-        occurred = torch.cat([occurred, step_ids], dim=1)
+        if rules:
+            occurred = torch.cat([occurred, step_ids], dim=1)
         step = Step(int(step_ids), logits[0], scores[0])
         yield step
         if step.token_id in eos_token_ids:

@@ -8,7 +8,7 @@ import torch
 
 from ..config import ModelConfig
 from ..errors import BudgetError, CheckpointError
-from ..machine import CoreMeter, free_memory_bytes, num_cores
+from ..machine import CoreMeter, free_memory_bytes
 
 _METER = CoreMeter()
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -83,11 +83,11 @@ def cpu_threads(device: torch.device, reserve: int = 0) -> Iterator[None]:
         device: nothing is done unless it is the CPU.
         reserve: cores to leave to the decoding process.
     """
-    before = torch.get_num_threads()
-    if device.type != "cpu" or "OMP_NUM_THREADS" in os.environ or before < num_cores():
+    before, free = torch.get_num_threads(), _METER.num_free()
+    if device.type != "cpu" or "OMP_NUM_THREADS" in os.environ or before < _METER.num_cores:
         yield  # somebody has chosen already
         return
-    torch.set_num_threads(max(1, min(num_cores() - reserve, _METER.num_free())))
+    torch.set_num_threads(max(1, min(_METER.num_cores - reserve, free)))
     try:
         yield
     finally:

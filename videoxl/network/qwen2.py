@@ -24,6 +24,8 @@ from .rotary import Tables, rotary_tables, rotate
 class _Pass:
     """What all layers of one forward share."""
 
+    batch: int
+    num_tokens: int
     tables: Tables
     kept_tables: Tables | None
     bias: Tensor | None
@@ -54,7 +56,18 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x [..., size] normed."""
-        return self.weight * F.rms_norm(x.float(), self.weight.shape, eps=self._eps).to(x.dtype)
+        weight = self.weight
+        if x.dtype == weight.dtype == torch.float32:
+            return F.rms_norm(x, weight.shape, weight, self._eps)
+        return weight * F.rms_norm(x.float(), weight.shape, eps=self._eps).to(x.dtype)
+
+
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Return what the layer makes of x, [..., in] or [in]; without the module's call: that is long for one token."""
+    weight, bias = layer.weight, layer.bias
+    if x.ndim > 1:
+        return F.linear(x, weight, bias)
+    return weight.mv(x) if bias is None else torch.addmv(bias, weight, x)
 
 
 class VSTAttention(nn.Module):
@@ -80,7 +93,7 @@ class VSTAttention(nn.Module):
         that they will have in memory, which never changes.
         """
         layout, store = shared.layout, shared.store
-        query, key, value = (self._project(name, hidden, layout) for name in "qkv")
+        query, key, value = (self._project(name, hidden, shared) for name in "qkv")
         rotated = rotate(key, shared.tables)
         query = rotate(query, shared.tables)
         keys, values = store.extend(self._layer, rotated, value)
@@ -92,14 +105,15 @@ class VSTAttention(nn.Module):
             store.keep(self._layer, rotate(take_vsts(key, layout, 2), shared.kept_tables), take_vsts(value, layout, 2))
         elif shared.keep:
             store.keep(self._layer, rotated, value)
-        return self.o_proj(mixed.transpose(1, 2).flatten(2))
+        return _linear(self.o_proj, mixed.transpose(1, 2).reshape(*hidden.shape[:-1], -1))
 
-    def _project(self, name: str, hidden: Tensor, layout: VSTLayout | None) -> Tensor:
+    def _project(self, name: str, hidden: Tensor, shared: _Pass) -> Tensor:
         """Return [b, heads, n, d]: the plain projection, replaced at VSTs by theirs."""
-        projected = getattr(self, f"{name}_proj")(hidden)
+        layout = shared.layout
+        projected = _linear(getattr(self, f"{name}_proj"), hidden)
         if layout is not None:
-            put_vsts(projected, getattr(self, f"beacon_{name}_proj")(take_vsts(hidden, layout)), layout)
-        return projected.unflatten(2, (-1, self._head_dim)).transpose(1, 2)
+            put_vsts(projected, _linear(getattr(self, f"beacon_{name}_proj"), take_vsts(hidden, layout)), layout)
+        return projected.view(shared.batch, shared.num_tokens, -1, self._head_dim).transpose(1, 2)
 
 
 class SwiGLU(nn.Module):
@@ -113,7 +127,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., hidden] from [..., hidden]."""
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return _linear(self.down_proj, F.silu(_linear(self.gate_proj, x)) * _linear(self.up_proj, x))
 
 
 class DecoderLayer(nn.Module):
@@ -241,6 +255,7 @@ class VSTQwen2(nn.Module):
         autocast = torch.is_autocast_enabled(device.type)
         dtype = torch.get_autocast_dtype(device.type) if autocast else embeds.dtype
         shared = _Pass(
+            *embeds.shape[:2],
             rotary_tables(positions, config.head_dim, config.rope_theta),
             None if kept_positions is None else rotary_tables(kept_positions, config.head_dim, config.rope_theta),
             causal_bias(store.length, embeds.shape[1], mask, dtype, device),
@@ -249,11 +264,13 @@ class VSTQwen2(nn.Module):
             keep,
             probe,
         )
-        hidden = embeds
+        # A single token goes as a vector: its products with matrices are quicker than those of a matrix with one row.
+        is_vector = embeds.shape[:2] == (1, 1) and device.type == "cpu" and not autocast
+        hidden = embeds.view(-1) if is_vector else embeds
         with fused_kernels(device):
             for layer in self.layers:
                 home = layer.input_layernorm.weight.device
                 if home != hidden.device:
                     hidden, shared = hidden.to(home), shared.to(home)
                 hidden = layer(hidden, shared)
-        return self.model.norm(hidden.to(self.model.norm.weight.device))
+        return self.model.norm(hidden.to(self.model.norm.weight.device)).view(embeds.shape)
