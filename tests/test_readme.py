@@ -50,8 +50,11 @@ def test_first_command_gives_the_output_shown(monkeypatch: pytest.MonkeyPatch) -
     assert run(command) == blocks("text")[0]
 
 
-def test_python_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(ROOT)
+def test_python_example_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
+    monkeypatch.chdir(tmp_path)
     (program,) = blocks("python")
     exec(compile(program, "README.md", "exec"), {})
     assert capsys.readouterr().out == "winter\nred\n"

@@ -77,6 +77,11 @@ class VideoXL:
         """The weights' dtype."""
         return self.language.dtype
 
+    @property
+    def layer_devices(self) -> list[torch.device]:
+        """Where each layer's keys and values are."""
+        return [layer.self_attn.o_proj.weight.device for layer in self.language.layers]
+
     @torch.no_grad()
     def encode_frames(self, frames: np.ndarray | Tensor, batch: int = CHUNK_FRAMES) -> Tensor:
         """Return the visual tokens of frames.
@@ -137,7 +142,7 @@ class VideoXL:
             budget = Budget(self.config, len(prefix_ids), room, self._free_slots())
             policy = ratio if isinstance(ratio, RatioPolicy) else budget.choose(num_tokens, ratio)
             capacity = budget.check(num_tokens, policy, window).positions
-            watching = Watching(self.language, policy, window, capacity, prefix_ids, self.fingerprint, on_window)
+            watching = self._watching(policy, window, capacity, prefix_ids, on_window)
             watching.feed(tokens.to(self.device, self.dtype), times)
             memory = watching.finish()
         return replace(memory, num_frames=len(tokens)) if tokens.ndim == 3 else memory
@@ -209,15 +214,17 @@ class VideoXL:
             BudgetError: the video does not fit the device's free memory, or that ran out.
         """
         try:
+            record = plan.source.record if isinstance(plan.source, Video) else None
             watching = self.watching(plan)
         except BaseException:
             if stream is not None:
                 stream.__exit__()
             raise
         with within_memory(self.device):
-            return watch_frames(
+            watched = watch_frames(
                 stream or plan.open(), self.encode_frames, watching, len(plan), self.device, on_progress
             )
+        return replace(watched, memory=replace(watched.memory, video=record, options=plan.options))
 
     def watching(self, plan: WatchPlan, memory: VisualMemory | None = None) -> Watching:
         """Return a beginning that takes visual tokens as they come, and that can be forked.
@@ -239,7 +246,18 @@ class VideoXL:
         before = memory or encode_prefix(self.tokenizer, self.config.prompt)
         capacity = plan.need.positions
         with within_memory(self.device):
-            return Watching(self.language, plan.policy, self.config.window, capacity, before, self.fingerprint)
+            return self._watching(plan.policy, self.config.window, capacity, before)
+
+    def _watching(
+        self,
+        policy: RatioPolicy,
+        window: int,
+        capacity: int,
+        before: Sequence[int] | VisualMemory,
+        on_window: WindowObserver | None = None,
+    ) -> Watching:
+        name = self.config.name
+        return Watching(self.language, policy, window, capacity, before, self.fingerprint, name, on_window)
 
     @torch.no_grad()
     def next_logits(self, memory: VisualMemory, token_ids: Sequence[int] | Tensor) -> Tensor:
