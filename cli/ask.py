@@ -1,6 +1,5 @@
 """`videoxl ask`: one question about one video."""
 
-import contextlib
 import sys
 import time
 from pathlib import Path
@@ -16,8 +15,7 @@ from . import options, render
 from .options import Dtype, SamplingMode
 
 if TYPE_CHECKING:
-    from videoxl.memory.value import VisualMemory
-    from videoxl.video.video import Video
+    from videoxl.tasks.recalling import Recalled
 
 WATCH, ANSWER = WatchOptions(), AnswerOptions()
 MODE = SamplingMode(WATCH.mode)
@@ -42,6 +40,7 @@ def ask(
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
     temperature: options.Temperature = ANSWER.temperature,
     seed: options.Seed = ANSWER.seed,
+    no_cache: options.NoCache = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -50,39 +49,41 @@ def ask(
 
     The answer goes to stdout; progress, hints and warnings go to stderr.
     """
-    with render.error_boundary(debug), contextlib.ExitStack() as open_files:
+    with render.error_boundary(debug):
         began = time.perf_counter()
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
         answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
         check_not_empty(question)
         # What can go wrong goes wrong now, and decoding begins now: torch takes seconds to import.
-        from videoxl.preview import Preview
-        from videoxl.video.video import Video
+        from videoxl.memory.cache import MemoryCache
+        from videoxl.tasks.recalling import Recalling
 
-        source = Video(video)
+        cache = None if no_cache else MemoryCache.of_user()
         folder = _folder(model, quiet)
-        plan = Preview(folder).plan(source, watching, question, answering)
-        stream = open_files.enter_context(plan.open())
-
-        with render.StatusLine(enabled=not quiet) as status:
+        with (
+            Recalling(video, folder, watching, [question], answering, cache) as recalling,
+            render.StatusLine(enabled=not quiet) as status,
+        ):
             status.stage(f"loading {model}")
             from videoxl.model import VideoXL
 
             loaded = VideoXL.from_pretrained(folder, device, dtype.value)
-            status.stage("watching")
-            watched = loaded.watch_plan(plan, status.frames, stream)
-        for warning in watched.warnings:
+            recalled = recalling.recall(loaded, lambda: status.stage("watching"), status.frames)
+        for warning in recalled.warnings:
             render.message(f"warning: {warning}")
-        if model in BUNDLED and not quiet:
-            render.message(HINT)
+        if not quiet:
+            if recalled.origin == "cache":
+                render.message(f"memory from cache, {recalled.timings['load']:.1f} s")
+            if model in BUNDLED:
+                render.message(HINT)
 
         asked = time.perf_counter()
-        pieces = loaded.answer(watched.memory, question, options=answering)
+        pieces = loaded.answer(recalled.memory, question, options=answering)
         text = "".join(pieces).strip() if json else render.stream(pieces)
         now = time.perf_counter()
         if json:
-            timings = watched.timings | {"answer": now - asked, "total": now - began}
-            render.print_json(_result(text, source, watched.memory, timings, model))
+            timings = recalled.timings | {"answer": now - asked, "total": now - began}
+            render.print_json(_result(text, video, recalled, timings, model))
 
 
 def _folder(model: str, quiet: bool) -> Path:
@@ -94,12 +95,14 @@ def _folder(model: str, quiet: bool) -> Path:
     return checkpoint_folder(model)
 
 
-def _result(text: str, video: "Video", memory: "VisualMemory", timings: dict[str, float], model: str) -> dict[str, Any]:
+def _result(text: str, path: str, recalled: "Recalled", timings: dict[str, float], model: str) -> dict[str, Any]:
     """Return what `--json` prints."""
+    memory, video = recalled.memory, recalled.memory.video
     return {
         "answer": text,
-        "video": {
-            "path": video.path,
+        "video": video
+        and {
+            "path": video.path if recalled.origin == "file" else path,
             "duration": round(video.duration, 3),
             "fps": round(video.fps, 3),
             "width": video.width,
@@ -107,8 +110,8 @@ def _result(text: str, video: "Video", memory: "VisualMemory", timings: dict[str
         },
         "frames": memory.num_frames,
         "visual_tokens": memory.num_visual_tokens,
-        "ratio": max(memory.ratios),  # of every window: a policy of one ratio
-        "memory": {"slots": memory.length, "bytes": memory.num_bytes},
+        "ratio": max(memory.ratios, default=None),  # of every window: a policy of one ratio
+        "memory": {"from": recalled.origin, "slots": memory.length, "bytes": memory.num_bytes},
         "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
         "model": model,
     }

@@ -106,6 +106,7 @@ Temperature = Annotated[float, typer.Option("--temperature", min=0.0, help="0 gi
 Seed = Annotated[
     int | None, typer.Option("--seed", help="Draw the same answer again (with --temperature).", show_default=False)
 ]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Watch the video anew, and keep no memory of it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own warnings.")]

@@ -18,3 +18,10 @@ def media() -> Path:
     if not folder.is_dir():
         pytest.skip("no shared media: set VIDEOXL_SHARED to the folder that holds media/")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins with an empty cache of memories, and leaves the user's alone."""
+    monkeypatch.setenv("VIDEOXL_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.delenv("VIDEOXL_CACHE_SIZE", raising=False)

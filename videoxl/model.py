@@ -139,7 +139,7 @@ class VideoXL:
         prefix_ids = encode_prefix(self.tokenizer, self.config.prompt) if prefix_ids is None else prefix_ids
         window = window or self.config.window
         with within_memory(self.device):
-            budget = Budget(self.config, len(prefix_ids), room, self._free_slots())
+            budget = Budget(self.config, len(prefix_ids), room, self.free_slots())
             policy = ratio if isinstance(ratio, RatioPolicy) else budget.choose(num_tokens, ratio)
             capacity = budget.check(num_tokens, policy, window).positions
             watching = self._watching(policy, window, capacity, prefix_ids, on_window)
@@ -165,7 +165,7 @@ class VideoXL:
         options = replace(options or WatchOptions(), **changes)
         num_prefix = len(encode_prefix(self.tokenizer, self.config.prompt))
         plan = plan_watch(_source(video), options, self.config, num_prefix, room)
-        return plan.within(self._free_slots())
+        return plan.within(self.free_slots())
 
     def watch(
         self,
@@ -224,7 +224,8 @@ class VideoXL:
             watched = watch_frames(
                 stream or plan.open(), self.encode_frames, watching, len(plan), self.device, on_progress
             )
-        return replace(watched, memory=replace(watched.memory, video=record, options=plan.options))
+        memory = replace(watched.memory, video=record, options=plan.options, warnings=watched.warnings)
+        return replace(watched, memory=memory)
 
     def watching(self, plan: WatchPlan, memory: VisualMemory | None = None) -> Watching:
         """Return a beginning that takes visual tokens as they come, and that can be forked.
@@ -242,7 +243,7 @@ class VideoXL:
             raise ValueError(f"this plan was made for another model than {self.config.name}")
         if memory is not None:
             self._check_memory(memory)
-        plan = plan.within(self._free_slots(), None if memory is None else memory.length)
+        plan = plan.within(self.free_slots(), None if memory is None else memory.length)
         before = memory or encode_prefix(self.tokenizer, self.config.prompt)
         capacity = plan.need.positions
         with within_memory(self.device):
@@ -355,7 +356,8 @@ class VideoXL:
                     "Load the model on that device, or watch the video again.",
                 )
 
-    def _free_slots(self) -> int | None:
+    def free_slots(self) -> int | None:
+        """Return how many slots of memory fit what is free on the device; None if unknown."""
         return free_slots(self.config, self.device, self.dtype)
 
 

@@ -7,17 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
-from tiny_models import checkpoint
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 from video_clips import write_numbered
 
 import videoxl.checkpoints.loading
 import videoxl.model
-from videoxl.checkpoints.loading import save_checkpoint
 from videoxl.cli import ask as ask_module
-from videoxl.cli.main import app
 from videoxl.cli.options import parse_ratio, parse_seconds
 from videoxl.model import VideoXL
 
@@ -25,28 +21,6 @@ QUESTION = "What is shown?"
 DOCUMENTED = Path(__file__).parents[1] / "data" / "media_results.tsv"
 BAD = [row[0] for row in csv.reader(DOCUMENTED.open(newline=""), delimiter="\t") if row[1] == "error"]
 Ask = Callable[..., Result]
-
-
-@pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    save_checkpoint(checkpoint(), folder, torch.float32)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """8 seconds, 10 frames per second."""
-    return write_numbered(tmp_path_factory.mktemp("clip") / "clip.mp4", 80, fps=10)
-
-
-@pytest.fixture
-def ask(model_folder: Path, clip: Path) -> Ask:
-    def run(*options: object, video: object = clip, question: str = QUESTION, model: object = model_folder) -> Result:
-        arguments = ["ask", video, question, "--model", model, "--device", "cpu", "--max-new-tokens", 12, *options]
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-    return run
 
 
 def expected(model_folder: Path, clip: Path, **options: object) -> tuple[VideoXL, object, str]:
@@ -83,11 +57,11 @@ def test_json_says_what_was_done(ask: Ask, model_folder: Path, clip: Path) -> No
         "visual_tokens": 6 * 4,
         "ratio": 4,
         # with room for a question; 2 layers of keys and values, 2 heads, 8 numbers each, 4 bytes a number
-        "memory": {"slots": memory.length, "bytes": (memory.length + 512) * 2 * 2 * 2 * 8 * 4},
+        "memory": {"from": "video", "slots": memory.length, "bytes": (memory.length + 512) * 2 * 2 * 2 * 8 * 4},
         "model": str(model_folder),
     }  # fmt: skip
-    assert list(timings) == ["decode", "encode", "condense", "answer", "total"]
-    assert all(seconds > 0 for seconds in timings.values())
+    assert list(timings) == ["decode", "encode", "condense", "load", "answer", "total"]
+    assert all((seconds > 0) == (stage != "load") for stage, seconds in timings.items())
     assert timings["total"] >= sum(timings.values()) - timings["total"] - 0.001
 
 

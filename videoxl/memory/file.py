@@ -28,6 +28,17 @@ _BLANK = b"0" * 32
 _MOST_HEADER_BYTES = 100_000_000  # safetensors' own limit
 
 
+def is_memory_file(path: Path) -> bool:
+    """Return whether a path names a memory: by its ending, or by what the file begins with."""
+    if path.suffix == ".vxm":
+        return True
+    try:
+        with Contents(path):
+            return True
+    except MemoryFileError:
+        return False
+
+
 def write_file(path: Path, tensors: Mapping[str, "Tensor"], said: Mapping[str, Any]) -> None:
     """Write tensors and a JSON object, atomically: whoever looks sees the old file or the whole new one.
 

@@ -29,6 +29,7 @@ class MemoryHeader:
         num_frames: frames read.
         video: the file that was watched; None if it was none.
         options: how it was watched; None if unknown.
+        warnings: sentences about damage in the video.
     """
 
     fingerprint: str
@@ -44,6 +45,7 @@ class MemoryHeader:
     num_frames: int
     video: VideoRecord | None
     options: WatchOptions | None
+    warnings: tuple[str, ...]
 
     @property
     def length(self) -> int:
@@ -65,6 +67,7 @@ class MemoryHeader:
             known = {field.name: said[field.name] for field in fields(cls)}
             for name in ("prefix_ids", "ratios", "window_vsts"):
                 known[name] = tuple(int(number) for number in known[name])
+            known["warnings"] = tuple(str(sentence) for sentence in known["warnings"])
             for name, kind in (("video", VideoRecord), ("options", WatchOptions)):
                 known[name] = None if known[name] is None else kind(**known[name])
             return cls(**known)

@@ -58,6 +58,7 @@ class VisualMemory:
         version: of videoxl that made it.
         video: the file that was watched; None if it was none.
         options: how it was watched; None if unknown.
+        warnings: sentences about damage in the video.
         buffers: what the layers are views of, if there is room for a question behind them.
     """
 
@@ -74,6 +75,7 @@ class VisualMemory:
     version: str = __version__
     video: VideoRecord | None = None
     options: WatchOptions | None = None
+    warnings: tuple[str, ...] = ()
     buffers: BufferStore | None = field(default=None, repr=False)
 
     @property
@@ -171,7 +173,7 @@ _TIMES = ("spans", "frame_times")
 # What a memory and the header of its file have in common.
 _SAME = (
     *("prefix_ids", "ratios", "window_vsts", "num_visual_tokens", "num_frames"),
-    *("fingerprint", "model", "version", "video", "options"),
+    *("fingerprint", "model", "version", "video", "options", "warnings"),
 )
 
 
