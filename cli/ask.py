@@ -1,13 +1,11 @@
 """`videoxl ask`: one question about one video."""
 
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoxl.checkpoints.hub import BUNDLED, checkpoint_folder
+from videoxl.checkpoints.hub import BUNDLED
 from videoxl.errors import check_not_empty
 from videoxl.options import AnswerOptions, WatchOptions
 
@@ -45,7 +43,7 @@ def ask(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Answer QUESTION about VIDEO.
+    """Answer QUESTION about VIDEO, a video file or a memory from `videoxl index`.
 
     The answer goes to stdout; progress, hints and warnings go to stderr.
     """
@@ -59,7 +57,7 @@ def ask(
         from videoxl.tasks.recalling import Recalling
 
         cache = None if no_cache else MemoryCache.of_user()
-        folder = _folder(model, quiet)
+        folder = options.model_folder(model, quiet)
         with (
             Recalling(video, folder, watching, [question], answering, cache) as recalling,
             render.StatusLine(enabled=not quiet) as status,
@@ -84,15 +82,6 @@ def ask(
         if json:
             timings = recalled.timings | {"answer": now - asked, "total": now - began}
             render.print_json(_result(text, video, recalled, timings, model))
-
-
-def _folder(model: str, quiet: bool) -> Path:
-    """Return the checkpoint's folder; a download shows its own progress, on terminals only."""
-    if quiet or not sys.stderr.isatty():
-        from huggingface_hub.utils import disable_progress_bars
-
-        disable_progress_bars()
-    return checkpoint_folder(model)
 
 
 def _result(text: str, path: str, recalled: "Recalled", timings: dict[str, float], model: str) -> dict[str, Any]:

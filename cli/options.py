@@ -1,10 +1,14 @@
 """Options that several commands share: one name, one default, one help text each."""
 
 import math
+import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from videoxl.checkpoints.hub import checkpoint_folder
 
 
 class SamplingMode(StrEnum):
@@ -56,7 +60,18 @@ def _check_ratio(text: str) -> str:
     return text
 
 
-VideoFile = Annotated[str, typer.Argument(metavar="VIDEO", help="A local video file.", show_default=False)]
+def model_folder(model: str, quiet: bool) -> Path:
+    """Return the checkpoint's folder; a download shows its own progress, on terminals only."""
+    if quiet or not sys.stderr.isatty():
+        from huggingface_hub.utils import disable_progress_bars
+
+        disable_progress_bars()
+    return checkpoint_folder(model)
+
+
+VideoFile = Annotated[
+    str, typer.Argument(metavar="VIDEO", help="A local video file, or a .vxm memory of one.", show_default=False)
+]
 ModelName = Annotated[
     str,
     typer.Option("--model", help="A bundled or published name (see `videoxl models list`), a folder, or a hub id."),

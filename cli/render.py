@@ -40,6 +40,17 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
+def print_json_line(value: Any) -> None:
+    """Print one JSON object on one line of stdout, at once: others may follow."""
+    line(json.dumps(value))
+
+
+def line(text: str) -> None:
+    """Print one line on stdout, at once, whatever the text contains."""
+    typer.echo(printable(text).replace("\n", "\\n"))
+    sys.stdout.flush()
+
+
 def stream(pieces: Iterable[str]) -> str:
     """Print pieces of text on stdout as they come, then a newline; return the text without white space around it."""
     text, pending = "", ""
@@ -68,7 +79,7 @@ def error_boundary(debug: bool = False) -> Iterator[None]:
     except KeyboardInterrupt:
         message("interrupted")
         raise typer.Exit(130) from None
-    except BrokenPipeError:
+    except (BrokenPipeError, typer.Exit):
         raise  # typer ends the program without a word
     except VideoXLError as error:
         _fail(str(error), error.advice, debug)
@@ -161,11 +172,27 @@ def size(num_bytes: int | None) -> str:
     return f"{num_bytes / scale:.1f} {unit}"
 
 
+def clock(seconds: float | None, unknown: str = "-") -> str:
+    """Return for example "00:12:31"; parts of a second are cut off, as a player does."""
+    if seconds is None:
+        return unknown
+    whole = int(seconds)
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def ago(seconds: float) -> str:
+    """Return for example "5 min ago"."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit} ago"
+    return "just now"
+
+
 def table(header: list[str], rows: list[list[str]]) -> None:
     """Print columns on stdout; plain text, so that it reads the same in a pipe."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     for row in [header, *rows]:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def markdown(text: str) -> None:

@@ -23,16 +23,21 @@ class Preview:
         self.config = read_config(folder)
         self.tokenizer = load_tokenizer(folder)
 
-    def room(self, questions: Sequence[str], answer: AnswerOptions) -> int:
+    def room(self, questions: Sequence[str], answer: AnswerOptions, num_before: int | None = None) -> int:
         """Return the slots to leave behind a memory, so that each of the questions can be answered.
 
+        Args:
+            questions: in words.
+            answer: how they are answered.
+            num_before: slots of the memory; the prompt's, which every memory has, if None.
+
         Raises:
-            QuestionError: a question is empty, or it and its answer do not fit behind any video.
+            QuestionError: a question is empty, or it and its answer do not fit behind the memory.
         """
-        num_prefix, room = self.num_prefix, DEFAULT_ROOM
+        num_before, room = self.num_prefix if num_before is None else num_before, DEFAULT_ROOM
         for question in questions:
             num_question = len(encode_question(self.tokenizer, self.config.prompt, question))
-            check_length(num_question, answer.max_new_tokens, num_prefix, self.config.max_positions)
+            check_length(num_question, answer.max_new_tokens, num_before, self.config.max_positions)
             room = max(room, num_question + answer.max_new_tokens)
         return room
 

@@ -14,6 +14,7 @@ from video_clips import write_numbered
 import videoxl.checkpoints.loading
 import videoxl.model
 from videoxl.cli import ask as ask_module
+from videoxl.cli import options as cli_options
 from videoxl.cli.options import parse_ratio, parse_seconds
 from videoxl.model import VideoXL
 
@@ -174,7 +175,7 @@ def test_damage_is_a_warning(ask: Ask, media: Path, options: tuple[str, ...]) ->
 
 
 def test_the_bundled_model_says_what_it_can(ask: Ask, monkeypatch: pytest.MonkeyPatch, model_folder: Path) -> None:
-    monkeypatch.setattr(ask_module, "checkpoint_folder", lambda name: model_folder)
+    monkeypatch.setattr(cli_options, "checkpoint_folder", lambda name: model_folder)
     assert ask(model="videoxl-nano").stderr == ask_module.HINT + "\n"
     assert ask("--quiet", model="videoxl-nano").stderr == ""
 
@@ -183,7 +184,7 @@ def test_a_download_shows_nothing_where_stderr_is_no_terminal(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, model_folder: Path
 ) -> None:
     hidden = []
-    monkeypatch.setattr(ask_module, "checkpoint_folder", lambda name: hidden.append(are_progress_bars_disabled()))
+    monkeypatch.setattr(cli_options, "checkpoint_folder", lambda name: hidden.append(are_progress_bars_disabled()))
     enable_progress_bars()
     ask(model="owner/name")
     assert hidden == [True]

@@ -5,6 +5,7 @@ that two can do to each other is to make the same memory twice. It knows keys an
 """
 
 import contextlib
+import hashlib
 import os
 import re
 import time
@@ -38,6 +39,11 @@ class CachedFile:
     path: Path
     size: int
     last_used: float
+
+    @property
+    def id(self) -> str:
+        """What people call it by: 8 hex digits."""
+        return hashlib.sha256(self.path.name.encode()).hexdigest()[:8]
 
     @property
     def is_damaged(self) -> bool:
@@ -79,8 +85,8 @@ class MemoryCache:
         Raises:
             MemoryFileError: it is damaged. It is set aside then: the next `get` finds none.
         """
-        path = self._path(key)
-        if not path.is_file():
+        path = self.path(key)
+        if path is None:
             return None
         try:
             loaded = load(path)
@@ -148,6 +154,25 @@ class MemoryCache:
         """Remove a file, if it is still there."""
         with contextlib.suppress(OSError):
             file.path.unlink()
+
+    def find(self, id: str) -> CachedFile:
+        """Return the file whose id begins so.
+
+        Raises:
+            MemoryFileError: there is none, or there are several.
+        """
+        found = [file for file in self.files() if id and file.id.startswith(id)]
+        if len(found) != 1:
+            how_many = "several memories" if found else "no memory"
+            raise MemoryFileError(
+                f"{id}: {how_many} of that id in {self.folder}", "videoxl memory list shows the ids there are."
+            )
+        return found[0]
+
+    def path(self, key: str) -> Path | None:
+        """Return the memory's file, if there is one."""
+        path = self._path(key)
+        return path if path.is_file() else None
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"

@@ -50,14 +50,7 @@ def write_file(path: Path, tensors: Mapping[str, "Tensor"], said: Mapping[str, A
     metadata = {"videoxl": str(FORMAT), "checksum": _BLANK.decode(), "memory": json.dumps(said)}
     content = memoryview(save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata))
     place = _checksum_place(content)
-    try:
-        with atomic_write(path) as file:
-            for part in (content[: place.start], _checksum(content, place), content[place.stop :]):
-                file.write(part)
-    except OSError as error:
-        raise MemoryFileError(
-            f"{path}: cannot be written ({error.strerror or error})", "Check the folder, its permissions and the disk."
-        ) from None
+    _write(path, content[: place.start], _checksum(content, place), content[place.stop :])
 
 
 class Contents:
@@ -114,6 +107,14 @@ class Contents:
         if not is_right:
             raise MemoryFileError(f"{self._path}: damaged: it is not what was written", AGAIN)
 
+    def copy(self, path: Path) -> None:
+        """Write the same file at another place, atomically.
+
+        Raises:
+            MemoryFileError: the other place cannot be written to.
+        """
+        _write(path, self._map)
+
     def tensors(self) -> dict[str, "Tensor"]:
         """Return all tensors, on the CPU, mapped from the file: copy what shall stay. Call `verify` first.
 
@@ -129,6 +130,17 @@ class Contents:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise MemoryFileError(f"{self._path}: damaged ({' '.join(str(error).split())[:200]})", AGAIN) from None
+
+
+def _write(path: Path, *parts: bytes | memoryview | mmap.mmap) -> None:
+    try:
+        with atomic_write(path) as file:
+            for part in parts:
+                file.write(part)
+    except OSError as error:
+        raise MemoryFileError(
+            f"{path}: cannot be written ({error.strerror or error})", "Check the folder, its permissions and the disk."
+        ) from None
 
 
 def _read_metadata(path: Path, content: mmap.mmap) -> dict[str, str]:

@@ -41,12 +41,14 @@ class Recalled:
         origin: "video" was watched, "cache" and "file" were read.
         timings: seconds; "decode", "encode" and "condense" of watching, "load" of reading.
         warnings: sentences about damage in the video, and about the cache.
+        path: the file that the memory is kept in; None if it is not.
     """
 
     memory: "VisualMemory"
     origin: Origin
     timings: dict[str, float]
     warnings: tuple[str, ...]
+    path: Path | None
 
 
 class Recalling:
@@ -80,10 +82,11 @@ class Recalling:
         self._preview = Preview(folder)
         self._options = watch
         self._cache = cache
-        self._room = self._preview.room(questions, answer or AnswerOptions())
         self._stream: FrameStream | None = None
-        self.is_file = is_memory_file(self._path)
-        if self.is_file:
+        self._is_file = is_memory_file(self._path)
+        num_before = _check_memory(self._path, watch) if self._is_file else None
+        self._room = self._preview.room(questions, answer or AnswerOptions(), num_before)
+        if self._is_file:
             return
         self._digest = content_digest(path)
         if cache is None or not cache.holds(self._key):
@@ -119,8 +122,8 @@ class Recalling:
         began = time.perf_counter()
         warnings: list[str] = []
         memory: VisualMemory | None = None
-        key = "" if self.is_file else f"{self._key}-{model.fingerprint}-{str(model.dtype).removeprefix('torch.')}"
-        if self.is_file:
+        key = "" if self._is_file else f"{self._key}-{model.fingerprint}-{str(model.dtype).removeprefix('torch.')}"
+        if self._is_file:
             memory = VisualMemory.load(self._path, model)
         elif self._cache is not None:
             try:
@@ -129,8 +132,8 @@ class Recalling:
                 warnings.append(f"{error}; it is made again")
         if memory is not None:
             timings = {"decode": 0.0, "encode": 0.0, "condense": 0.0, "load": time.perf_counter() - began}
-            origin: Origin = "file" if self.is_file else "cache"
-            return Recalled(memory, origin, timings, (*warnings, *memory.warnings))
+            origin: Origin = "file" if self._is_file else "cache"
+            return Recalled(memory, origin, timings, (*warnings, *memory.warnings), self._kept(key))
         if on_watching is not None:
             on_watching()
         if self._stream is None:
@@ -138,7 +141,8 @@ class Recalling:
         watched = model.watch_plan(self._plan, on_progress, self._stream)
         if self._cache is not None:
             warnings += self._keep(key, watched.memory)
-        return Recalled(watched.memory, "video", watched.timings | {"load": 0.0}, (*watched.warnings, *warnings))
+        timings = watched.timings | {"load": 0.0}
+        return Recalled(watched.memory, "video", timings, (*watched.warnings, *warnings), self._kept(key))
 
     @property
     def _key(self) -> str:
@@ -174,3 +178,22 @@ class Recalling:
         except (MemoryFileError, VideoError) as error:
             return [f"the memory is not kept for next time ({error})"]
         return []
+
+    def _kept(self, key: str) -> Path | None:
+        """Return the file that the memory is in, if it is in one."""
+        return self._path if self._is_file else self._cache.path(key) if self._cache is not None else None
+
+
+def _check_memory(path: Path, watch: WatchOptions) -> int:
+    """Return the slots of a saved memory, after checking what can be checked without its tensors.
+
+    Raises:
+        MemoryFileError: it is damaged, or it is asked to be watched in another way than it was.
+    """
+    header = read_header(path)
+    if watch != WatchOptions():
+        raise MemoryFileError(
+            f"{path}: is a memory already; how it is watched cannot be chosen any more",
+            "Leave out --max-frames, --fps, --ratio, --start, --end and --sampling, or give the video.",
+        )
+    return header.length
