@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from videoxl.clock import clock
 from videoxl.errors import MemoryFileError
 
 from . import options, render
@@ -36,7 +37,7 @@ def list_memories(json: options.Json = False, debug: options.Debug = False) -> N
             [
                 entry["id"],
                 Path((entry["video"] or {}).get("path", "-")).name if entry["model"] else "damaged",
-                render.clock((entry["video"] or {}).get("duration")),
+                _length(entry["video"]),
                 str(entry["frames"] or "-"),
                 str(entry["ratio"] or "-"),
                 entry["model"] or "-",
@@ -66,7 +67,7 @@ def show_memory(name: Name, json: options.Json = False, debug: options.Debug = F
         video = said["video"] or {}
         rows = [
             ["video", video.get("path", "-")],
-            ["length", render.clock(video.get("duration"))],
+            ["length", _length(said["video"])],
             ["watched", _watched(said["options"])],
             ["frames", str(said["frames"])],
             ["ratio", str(said["ratio"] or "-")],
@@ -169,5 +170,11 @@ def _watched(options: dict[str, Any] | None) -> str:
         return "-"
     rate = "any rate" if options["fps"] is None else f"at most {options['fps']:g} frames/s"
     whole = options["start"] is None and options["end"] is None
-    part = "" if whole else f", from {render.clock(options['start'] or 0)} to {render.clock(options['end'], 'the end')}"
+    end = "the end" if options["end"] is None else clock(options["end"])
+    part = "" if whole else f", from {clock(options['start'] or 0)} to {end}"
     return f"{options['mode']}, at most {options['max_frames']} frames, {rate}{part}"
+
+
+def _length(video: dict[str, Any] | None) -> str:
+    """Return how long a video is; "-" if that is unknown."""
+    return "-" if video is None else clock(video["duration"])

@@ -123,5 +123,5 @@ Seed = Annotated[
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Watch the video anew, and keep no memory of it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no hints, and no times of evidence.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own warnings.")]

@@ -8,7 +8,7 @@ import time
 import traceback
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -51,19 +51,25 @@ def line(text: str) -> None:
     sys.stdout.flush()
 
 
-def stream(pieces: Iterable[str]) -> str:
-    """Print pieces of text on stdout as they come, then a newline; return the text without white space around it."""
-    text, pending = "", ""
-    for piece in pieces:
-        pending += piece
-        # White space is held back until something follows it, and dropped at the start.
-        shown = pending.rstrip() if text else pending.strip()
+class AnswerLine:
+    """Shows an answer on stdout as it comes, without the white space around it."""
+
+    def __init__(self) -> None:
+        self._has_begun = False
+        self._pending = ""
+
+    def push(self, piece: str) -> None:
+        """Show the next piece; white space is held back until something follows it."""
+        self._pending += piece
+        shown = self._pending.rstrip() if self._has_begun else self._pending.strip()
         if shown:
             typer.echo(printable(shown), nl=False)
             sys.stdout.flush()
-            text, pending = text + shown, pending[len(pending.rstrip()) :]
-    typer.echo()
-    return text
+            self._has_begun, self._pending = True, self._pending[len(self._pending.rstrip()) :]
+
+    def end(self) -> None:
+        """End the line."""
+        typer.echo()
 
 
 @contextlib.contextmanager
@@ -79,8 +85,8 @@ def error_boundary(debug: bool = False) -> Iterator[None]:
     except KeyboardInterrupt:
         message("interrupted")
         raise typer.Exit(130) from None
-    except (BrokenPipeError, typer.Exit):
-        raise  # typer ends the program without a word
+    except (BrokenPipeError, typer.Exit, typer.BadParameter):
+        raise  # typer ends the program
     except VideoXLError as error:
         _fail(str(error), error.advice, debug)
     except Exception as error:
@@ -170,14 +176,6 @@ def size(num_bytes: int | None) -> str:
         return "-"
     unit, scale = ("GB", 1e9) if num_bytes >= 1e9 else ("MB", 1e6)
     return f"{num_bytes / scale:.1f} {unit}"
-
-
-def clock(seconds: float | None, unknown: str = "-") -> str:
-    """Return for example "00:12:31"; parts of a second are cut off, as a player does."""
-    if seconds is None:
-        return unknown
-    whole = int(seconds)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 def ago(seconds: float) -> str:

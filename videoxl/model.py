@@ -294,10 +294,19 @@ class VideoXL:
         return (piece for piece, _ in stream_answer(*request))
 
     def ask(
-        self, memory: VisualMemory, question: str, *, options: AnswerOptions | None = None, **changes: Any
+        self,
+        memory: VisualMemory,
+        question: str,
+        *,
+        options: AnswerOptions | None = None,
+        on_piece: Callable[[str], None] | None = None,
+        **changes: Any,
     ) -> Answer:
-        """Return the whole answer with its evidence; the arguments and errors are those of `answer`."""
-        return whole_answer(*self._request(memory, question, options, changes))
+        """Return the whole answer with its evidence; the arguments and errors are those of `answer`.
+
+        `on_piece` is called with each piece of the answer as it is generated.
+        """
+        return whole_answer(*self._request(memory, question, options, changes), on_piece)
 
     def score(self, memory: VisualMemory, question: str, answers: Sequence[str | Sequence[int]]) -> list[Likelihood]:
         """Return how likely each of some answers is; the question is read once, and the memory stays as it is.

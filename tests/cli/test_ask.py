@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from asking import QUESTION, Ask, notes
 from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
 from typer.testing import Result
 from video_clips import write_numbered
@@ -18,10 +19,8 @@ from videoxl.cli import options as cli_options
 from videoxl.cli.options import parse_ratio, parse_seconds
 from videoxl.model import VideoXL
 
-QUESTION = "What is shown?"
 DOCUMENTED = Path(__file__).parents[1] / "data" / "media_results.tsv"
 BAD = [row[0] for row in csv.reader(DOCUMENTED.open(newline=""), delimiter="\t") if row[1] == "error"]
-Ask = Callable[..., Result]
 
 
 def expected(model_folder: Path, clip: Path, **options: object) -> tuple[VideoXL, object, str]:
@@ -43,16 +42,20 @@ def test_answer_is_the_library_s(ask: Ask, model_folder: Path, clip: Path) -> No
     text = json.loads(ask("--json").stdout)["answer"]
     assert text == expected(model_folder, clip)[2]
     assert result.stdout == ask_module.render.printable(text) + "\n"
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, notes(result)) == (0, [])
 
 
 def test_json_says_what_was_done(ask: Ask, model_folder: Path, clip: Path) -> None:
     result = ask("--json", "--ratio", 4, "--max-frames", 6)
-    _, memory, text = expected(model_folder, clip, ratio=4, max_frames=6)
+    model, memory, text = expected(model_folder, clip, ratio=4, max_frames=6)
+    evidence = model.ask(memory, QUESTION, max_new_tokens=12).evidence
     said = json.loads(result.stdout)
     timings = said.pop("timings")
     assert said == {
         "answer": text,
+        "evidence": [
+            {"start": round(e.start, 3), "end": round(e.end, 3), "score": round(e.score, 4)} for e in evidence
+        ],
         "video": {"path": str(clip), "duration": 8.0, "fps": 10.0, "width": 160, "height": 64},
         "frames": 6,
         "visual_tokens": 6 * 4,
@@ -63,6 +66,7 @@ def test_json_says_what_was_done(ask: Ask, model_folder: Path, clip: Path) -> No
     }  # fmt: skip
     assert list(timings) == ["decode", "encode", "condense", "load", "answer", "total"]
     assert all((seconds > 0) == (stage != "load") for stage, seconds in timings.items())
+    assert evidence
     assert timings["total"] >= sum(timings.values()) - timings["total"] - 0.001
 
 
@@ -170,13 +174,13 @@ def test_wrong_usage_exits_2(ask: Ask, options: tuple[object, ...]) -> None:
 def test_damage_is_a_warning(ask: Ask, media: Path, options: tuple[str, ...]) -> None:
     result = ask("--fps", 30, *options, video=media / "bad" / "corrupt_middle_zeros.mp4")
     assert result.exit_code == 0 and result.stdout.strip()
-    assert [line.partition(": ")[0] for line in result.stderr.splitlines()] == ["warning"]
+    assert [line.partition(": ")[0] for line in notes(result)] == ["warning"]
     assert "frames lost" in result.stderr
 
 
 def test_the_bundled_model_says_what_it_can(ask: Ask, monkeypatch: pytest.MonkeyPatch, model_folder: Path) -> None:
     monkeypatch.setattr(cli_options, "checkpoint_folder", lambda name: model_folder)
-    assert ask(model="videoxl-nano").stderr == ask_module.HINT + "\n"
+    assert notes(ask(model="videoxl-nano")) == [ask_module.HINT]
     assert ask("--quiet", model="videoxl-nano").stderr == ""
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Ask
+from asking import Ask, notes
 from video_clips import write_numbered
 
 import videoxl.video.video
@@ -39,7 +39,7 @@ def test_a_second_question_opens_no_video(ask: Ask, clip: Path, tmp_path: Path, 
     request.getfixturevalue("no_decoder")
     second = ask("--json", video=moved)
     said = json.loads(second.stdout)
-    assert second.stderr.startswith("memory from cache, ") and second.stderr.count("\n") == 1
+    assert len(notes(second)) == 1 and notes(second)[0].startswith("memory from cache, ")
     assert said["memory"] == first["memory"] | {"from": "cache"}
     assert said["video"] == first["video"] | {"path": str(moved)}
     assert [said["timings"][stage] for stage in ("decode", "encode", "condense")] == [0, 0, 0]
@@ -93,7 +93,7 @@ def test_a_damaged_memory_is_set_aside_and_made_again(ask: Ask) -> None:
     path.write_bytes(content)
     again = ask()
     assert again.stdout == answer
-    assert again.stderr.startswith("warning: ") and "damaged" in again.stderr and again.stderr.count("\n") == 1
+    assert len(notes(again)) == 1 and again.stderr.startswith("warning: ") and "damaged" in again.stderr
     assert cached() == [path, path.with_name(path.name + ".damaged")]
     assert ask().stderr.startswith("memory from cache")
 
@@ -103,7 +103,7 @@ def test_a_cache_that_cannot_be_written_to_is_a_warning(ask: Ask, monkeypatch: p
     monkeypatch.setenv("VIDEOXL_CACHE_DIR", str(clip))  # a file
     result = ask()
     assert (result.exit_code, result.stdout) == (0, answer)
-    assert result.stderr.startswith("warning: the memory is not kept") and result.stderr.count("\n") == 1
+    assert result.stderr.startswith("warning: the memory is not kept") and len(notes(result)) == 1
 
 
 def test_a_cache_size_that_is_none(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import QUESTION, Ask
+from asking import QUESTION, Ask
 from typer.testing import CliRunner, Result
 from video_clips import write_numbered
 
 import videoxl.video.video
 from videoxl import VisualMemory
 from videoxl.cli.main import app
-from videoxl.cli.render import ago, clock
+from videoxl.cli.render import ago
 from videoxl.memory.header import read_header
 from videoxl.model import VideoXL
 
@@ -158,6 +158,5 @@ def test_an_empty_cache(tmp_path: Path) -> None:
     assert result.stderr == f"0.0 MB of 20.0 GB in {os.environ['VIDEOXL_CACHE_DIR']}/memories\n"
 
 
-def test_clock_and_age() -> None:
-    assert (clock(751.9), clock(36000), clock(None)) == ("00:12:31", "10:00:00", "-")
+def test_age() -> None:
     assert [ago(s) for s in (5, 60, 7300, 200000)] == ["just now", "1 min ago", "2 h ago", "2 d ago"]

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from asking import QUESTION
 from safetensors import safe_open
 from tiny_models import checkpoint, video_xl
-from video_clips import write_numbered
 
 import videoxl.memory.file
 from videoxl import VideoXL, VisualMemory
@@ -23,17 +23,10 @@ from videoxl.errors import MemoryFileError
 from videoxl.memory.header import read_header
 from videoxl.options import WatchOptions
 
-QUESTION = "What is shown?"
-
 
 @pytest.fixture(scope="module")
 def model() -> VideoXL:
     return video_xl()
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_numbered(tmp_path_factory.mktemp("clip") / "clip.mp4", 80, fps=10)
 
 
 @pytest.fixture(scope="module")
