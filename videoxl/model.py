@@ -21,6 +21,7 @@ from .engine.generate import next_logits
 from .engine.text import Tokenizer, check_length, encode, encode_prefix, encode_question
 from .engine.watching import Progress, Watched, Watching, watch_frames
 from .errors import MemoryFileError
+from .memory.edit import slice_memory
 from .memory.value import VisualMemory
 from .network.devices import cpu_threads, free_slots, within_memory
 from .network.preprocessing import preprocess
@@ -259,6 +260,22 @@ class VideoXL:
     ) -> Watching:
         name = self.config.name
         return Watching(self.language, policy, window, capacity, before, self.fingerprint, name, on_window)
+
+    def slice(self, memory: VisualMemory, start: float | None = None, end: float | None = None) -> VisualMemory:
+        """Return the memory of a part of the video; see `memory.edit`. The whole one stays as it is.
+
+        Args:
+            memory: from `watch`, with times.
+            start: seconds; what is before is left out.
+            end: seconds; what is from there on is left out.
+
+        Raises:
+            MemoryFileError: nothing of it is in the range, it knows no times, or it was made by another model.
+            BudgetError: the device's memory ran out.
+        """
+        self._check_memory(memory)
+        with within_memory(self.device):
+            return slice_memory(memory, start, end, self.config.language.rope_theta)
 
     @torch.no_grad()
     def next_logits(self, memory: VisualMemory, token_ids: Sequence[int] | Tensor) -> Tensor:

@@ -64,6 +64,10 @@ def test_an_indexed_file_answers_without_its_video(
     found = json.loads(result.stdout)
     assert (found["answer"], result.stderr, found["memory"]["from"]) == (answer, "", "file")
     assert found["video"] == {"path": str(video), "duration": 8.0, "fps": 10.0, "width": 160, "height": 64}
+    part = json.loads(ask("--json", "--start", 2, "--end", "0:04", video=path).stdout)
+    assert part["frames"] == 4 and all(2 <= span["start"] <= span["end"] < 4 for span in part["evidence"])
+    beyond = ask("--start", 60, video=path)
+    assert beyond.exit_code == 1 and "It covers 00:00:00 to 00:00:07." in beyond.stderr
     refused = ask("--ratio", 4, video=path)
     assert refused.exit_code == 1 and "is a memory already" in refused.stderr and refused.stderr.count("\n") == 2
 

@@ -17,6 +17,12 @@ def rotary_tables(positions: Tensor, head_dim: int, theta: float) -> Tables:
     return angles.cos(), angles.sin()
 
 
+def inverse(tables: Tables) -> Tables:
+    """Return the tables that undo a rotation."""
+    cos, sin = tables
+    return cos, -sin
+
+
 def rotate(x: Tensor, tables: Tables) -> Tensor:
     """Return x [b, heads, n, d] rotated by `rotary_tables`, computed in float32, in x's dtype.
 

@@ -57,7 +57,7 @@ class Recalling:
     Args:
         path: of a video or a saved memory.
         folder: of the model's checkpoint.
-        watch: how a video is watched.
+        watch: how a video is watched; of a saved memory, only the part of it can be chosen.
         questions: that will be asked.
         answer: how they will be answered.
         cache: where memories of videos are looked for and kept; None for neither.
@@ -125,6 +125,8 @@ class Recalling:
         key = "" if self._is_file else f"{self._key}-{model.fingerprint}-{str(model.dtype).removeprefix('torch.')}"
         if self._is_file:
             memory = VisualMemory.load(self._path, model)
+            if self._options != WatchOptions():
+                memory = model.slice(memory, self._options.start, self._options.end)
         elif self._cache is not None:
             try:
                 memory = self._cache.get(key, lambda path: self._load_if_fitting(path, model))
@@ -191,9 +193,9 @@ def _check_memory(path: Path, watch: WatchOptions) -> int:
         MemoryFileError: it is damaged, or it is asked to be watched in another way than it was.
     """
     header = read_header(path)
-    if watch != WatchOptions():
+    if watch != WatchOptions(start=watch.start, end=watch.end):
         raise MemoryFileError(
             f"{path}: is a memory already; how it is watched cannot be chosen any more",
-            "Leave out --max-frames, --fps, --ratio, --start, --end and --sampling, or give the video.",
+            "Leave out --max-frames, --fps, --ratio and --sampling, or give the video.",
         )
     return header.length
