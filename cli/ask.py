@@ -1,14 +1,13 @@
-"""`videoxl ask`: one question about one video."""
+"""`videoxl ask`: questions about one video."""
 
-import contextlib
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoxl.checkpoints.hub import BUNDLED, checkpoint_folder
+from videoxl.checkpoints.hub import BUNDLED
+from videoxl.clock import clock_span
 from videoxl.errors import check_not_empty
 from videoxl.options import AnswerOptions, WatchOptions
 
@@ -16,8 +15,9 @@ from . import options, render
 from .options import Dtype, SamplingMode
 
 if TYPE_CHECKING:
-    from videoxl.memory.value import VisualMemory
-    from videoxl.video.video import Video
+    from videoxl.model import Answer
+    from videoxl.tasks.questions import Question
+    from videoxl.tasks.recalling import Recalled
 
 WATCH, ANSWER = WatchOptions(), AnswerOptions()
 MODE = SamplingMode(WATCH.mode)
@@ -29,7 +29,20 @@ HINT = (
 
 def ask(
     video: options.VideoFile,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)],
+    question: Annotated[str | None, typer.Argument(metavar="[QUESTION]", help="In words.", show_default=False)] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--question", "-q", metavar="TEXT", help="Ask this too; repeat it for more.", show_default=False),
+    ] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(
+            "--questions",
+            metavar="FILE",
+            help='Ask what is in this file, one question a line, or one JSON object with "question" and "id".',
+            show_default=False,
+        ),
+    ] = None,
     model: options.ModelName = "videoxl-nano",
     max_frames: options.MaxFrames = WATCH.max_frames,
     fps: options.Fps = WATCH.fps,
@@ -42,64 +55,122 @@ def ask(
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
     temperature: options.Temperature = ANSWER.temperature,
     seed: options.Seed = ANSWER.seed,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            "--evidence",
+            metavar="DIR",
+            help="Write pictures of where the answer comes from into this folder.",
+            show_default=False,
+        ),
+    ] = None,
+    no_cache: options.NoCache = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Answer QUESTION about VIDEO.
+    """Answer QUESTION about VIDEO, a video file or a memory from `videoxl index`.
 
-    The answer goes to stdout; progress, hints and warnings go to stderr.
+    The answer goes to stdout; where in the video it comes from, progress, hints and warnings go to stderr. Several
+    questions are answered independently, as one JSON object a line.
     """
-    with render.error_boundary(debug), contextlib.ExitStack() as open_files:
+    with render.error_boundary(debug):
         began = time.perf_counter()
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
         answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
-        check_not_empty(question)
+        asked = _questions(question, more, questions)
         # What can go wrong goes wrong now, and decoding begins now: torch takes seconds to import.
-        from videoxl.preview import Preview
-        from videoxl.video.video import Video
+        from videoxl.memory.cache import MemoryCache
+        from videoxl.tasks.recalling import Recalling
 
-        source = Video(video)
-        folder = _folder(model, quiet)
-        plan = Preview(folder).plan(source, watching, question, answering)
-        stream = open_files.enter_context(plan.open())
-
-        with render.StatusLine(enabled=not quiet) as status:
+        cache = None if no_cache else MemoryCache.of_user()
+        folder = options.model_folder(model, quiet)
+        texts = [each.text for each in asked]
+        with (
+            Recalling(video, folder, watching, texts, answering, cache) as recalling,
+            render.StatusLine(enabled=not quiet) as status,
+        ):
             status.stage(f"loading {model}")
             from videoxl.model import VideoXL
 
             loaded = VideoXL.from_pretrained(folder, device, dtype.value)
-            status.stage("watching")
-            watched = loaded.watch_plan(plan, status.frames, stream)
-        for warning in watched.warnings:
+            recalled = recalling.recall(loaded, lambda: status.stage("watching"), status.frames)
+        for warning in recalled.warnings:
             render.message(f"warning: {warning}")
-        if model in BUNDLED and not quiet:
-            render.message(HINT)
+        if not quiet:
+            if recalled.origin == "cache":
+                render.message(f"memory from cache, {recalled.timings['load']:.1f} s")
+            if model in BUNDLED:
+                render.message(HINT)
+        if evidence is not None:
+            from videoxl.tasks.evidence_pictures import source_of, write_evidence
 
-        asked = time.perf_counter()
-        pieces = loaded.answer(watched.memory, question, options=answering)
-        text = "".join(pieces).strip() if json else render.stream(pieces)
-        now = time.perf_counter()
-        if json:
-            timings = watched.timings | {"answer": now - asked, "total": now - began}
-            render.print_json(_result(text, source, watched.memory, timings, model))
+            source = source_of(recalled, video)
+
+        answers: list[Answer] = []
+        for each in asked:
+            line = render.AnswerLine() if len(asked) == 1 and not json else None
+            answer = loaded.ask(
+                recalled.memory, each.text, options=answering, on_piece=None if line is None else line.push
+            )
+            answers.append(answer)
+            if line is not None:
+                line.end()
+                _show_evidence(answer, quiet)
+            elif len(asked) > 1:
+                render.print_json_line(_one_of_several(each, answer))
+            else:
+                total = time.perf_counter() - began
+                timings = recalled.timings | {"answer": answer.timings["answer"], "total": total}
+                render.print_json(_result(answer, video, recalled, timings, model))
+        if evidence is not None:
+            written = write_evidence(evidence, source, list(zip(texts, answers, strict=True)))
+            if not quiet:
+                render.message(f"{len(written)} pictures in {evidence}")
 
 
-def _folder(model: str, quiet: bool) -> Path:
-    """Return the checkpoint's folder; a download shows its own progress, on terminals only."""
-    if quiet or not sys.stderr.isatty():
-        from huggingface_hub.utils import disable_progress_bars
+def _questions(question: str | None, more: list[str] | None, file: Path | None) -> "list[Question]":
+    """Return all questions, in the order of the help."""
+    from videoxl.tasks.questions import Question, read_questions
 
-        disable_progress_bars()
-    return checkpoint_folder(model)
+    texts = [*([] if question is None else [question]), *(more or [])]
+    for text in texts:
+        check_not_empty(text)
+    found = [Question(text) for text in texts] + ([] if file is None else read_questions(file))
+    if not found:
+        raise typer.BadParameter("Give a QUESTION, --question or --questions.")
+    return found
 
 
-def _result(text: str, video: "Video", memory: "VisualMemory", timings: dict[str, float], model: str) -> dict[str, Any]:
+def _show_evidence(answer: "Answer", quiet: bool) -> None:
+    if not quiet:
+        for span in answer.evidence:
+            render.message(f"at {clock_span(span.start, span.end)}")
+
+
+def _evidence(answer: "Answer") -> list[dict[str, float]]:
+    return [
+        {"start": round(span.start, 3), "end": round(span.end, 3), "score": round(span.score, 4)}
+        for span in answer.evidence
+    ]
+
+
+def _one_of_several(question: "Question", answer: "Answer") -> dict[str, Any]:
+    """Return what is printed of each of several answers."""
+    own = {} if question.id is None else {"id": question.id}
+    said = {"question": question.text, "answer": answer.text, "evidence": _evidence(answer)}
+    return own | said | {"seconds": round(answer.timings["answer"], 4)}
+
+
+def _result(answer: "Answer", path: str, recalled: "Recalled", timings: dict[str, float], model: str) -> dict[str, Any]:
     """Return what `--json` prints."""
+    memory, video = recalled.memory, recalled.memory.video
     return {
-        "answer": text,
-        "video": {
-            "path": video.path,
+        "answer": answer.text,
+        "evidence": _evidence(answer),
+        "video": video
+        and {
+            "path": video.path if recalled.origin == "file" else path,
             "duration": round(video.duration, 3),
             "fps": round(video.fps, 3),
             "width": video.width,
@@ -107,8 +178,8 @@ def _result(text: str, video: "Video", memory: "VisualMemory", timings: dict[str
         },
         "frames": memory.num_frames,
         "visual_tokens": memory.num_visual_tokens,
-        "ratio": max(memory.ratios),  # of every window: a policy of one ratio
-        "memory": {"slots": memory.length, "bytes": memory.num_bytes},
+        "ratio": max(memory.ratios, default=None),  # of every window: a policy of one ratio
+        "memory": {"from": recalled.origin, "slots": memory.length, "bytes": memory.num_bytes},
         "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
         "model": model,
     }

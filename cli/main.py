@@ -7,6 +7,8 @@ import typer
 from videoxl import __version__
 
 from .ask import ask
+from .index import index
+from .memory import app as memory_app
 from .models import app as models_app
 from .runs import app as runs_app
 
@@ -19,6 +21,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(ask)
+app.command()(index)
+app.add_typer(memory_app, name="memory")
 app.add_typer(models_app, name="models")
 app.add_typer(runs_app, name="runs")
 

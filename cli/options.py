@@ -1,10 +1,14 @@
 """Options that several commands share: one name, one default, one help text each."""
 
 import math
+import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from videoxl.checkpoints.hub import checkpoint_folder
 
 
 class SamplingMode(StrEnum):
@@ -56,7 +60,18 @@ def _check_ratio(text: str) -> str:
     return text
 
 
-VideoFile = Annotated[str, typer.Argument(metavar="VIDEO", help="A local video file.", show_default=False)]
+def model_folder(model: str, quiet: bool) -> Path:
+    """Return the checkpoint's folder; a download shows its own progress, on terminals only."""
+    if quiet or not sys.stderr.isatty():
+        from huggingface_hub.utils import disable_progress_bars
+
+        disable_progress_bars()
+    return checkpoint_folder(model)
+
+
+VideoFile = Annotated[
+    str, typer.Argument(metavar="VIDEO", help="A local video file, or a .vxm memory of one.", show_default=False)
+]
 ModelName = Annotated[
     str,
     typer.Option("--model", help="A bundled or published name (see `videoxl models list`), a folder, or a hub id."),
@@ -106,6 +121,7 @@ Temperature = Annotated[float, typer.Option("--temperature", min=0.0, help="0 gi
 Seed = Annotated[
     int | None, typer.Option("--seed", help="Draw the same answer again (with --temperature).", show_default=False)
 ]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Watch the video anew, and keep no memory of it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no hints, and no times of evidence.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own warnings.")]

@@ -8,7 +8,7 @@ import time
 import traceback
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -44,19 +44,36 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
-def stream(pieces: Iterable[str]) -> str:
-    """Print pieces of text on stdout as they come, then a newline; return the text without white space around it."""
-    text, pending = "", ""
-    for piece in pieces:
-        pending += piece
-        # White space is held back until something follows it, and dropped at the start.
-        shown = pending.rstrip() if text else pending.strip()
+def print_json_line(value: Any) -> None:
+    """Print one JSON object on one line of stdout, at once: others may follow."""
+    line(json.dumps(value))
+
+
+def line(text: str) -> None:
+    """Print one line on stdout, at once, whatever the text contains."""
+    typer.echo(printable(text).replace("\n", "\\n"))
+    sys.stdout.flush()
+
+
+class AnswerLine:
+    """Shows an answer on stdout as it comes, without the white space around it."""
+
+    def __init__(self) -> None:
+        self._has_begun = False
+        self._pending = ""
+
+    def push(self, piece: str) -> None:
+        """Show the next piece; white space is held back until something follows it."""
+        self._pending += piece
+        shown = self._pending.rstrip() if self._has_begun else self._pending.strip()
         if shown:
             typer.echo(printable(shown), nl=False)
             sys.stdout.flush()
-            text, pending = text + shown, pending[len(pending.rstrip()) :]
-    typer.echo()
-    return text
+            self._has_begun, self._pending = True, self._pending[len(self._pending.rstrip()) :]
+
+    def end(self) -> None:
+        """End the line."""
+        typer.echo()
 
 
 @contextlib.contextmanager
@@ -72,8 +89,8 @@ def error_boundary(debug: bool = False) -> Iterator[None]:
     except KeyboardInterrupt:
         message("interrupted")
         raise typer.Exit(130) from None
-    except BrokenPipeError:
-        raise  # typer ends the program without a word
+    except (BrokenPipeError, typer.Exit, typer.BadParameter):
+        raise  # typer ends the program
     except VideoXLError as error:
         _fail(str(error), error.advice, debug)
     except Exception as error:
@@ -165,12 +182,20 @@ def size(num_bytes: int | None) -> str:
     return f"{num_bytes / scale:.1f} {unit}"
 
 
+def ago(seconds: float) -> str:
+    """Return for example "5 min ago"."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit} ago"
+    return "just now"
+
+
 def table(header: list[str], rows: list[list[str]]) -> None:
     """Print columns on stdout; plain text, so that it reads the same in a pipe."""
-    lines = [[_one_line(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[column]) for row in lines) for column in range(len(header))]
-    for row in lines:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    cells = [[_one_line(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    for row in cells:
+        line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def markdown(text: str) -> None:

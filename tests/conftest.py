@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from asking import QUESTION, Ask
+from typer.testing import CliRunner, Result
 
 
 def shared_folder() -> Path:
@@ -18,3 +20,43 @@ def media() -> Path:
     if not folder.is_dir():
         pytest.skip("no shared media: set VIDEOXL_SHARED to the folder that holds media/")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins with an empty cache of memories, and leaves the user's alone."""
+    monkeypatch.setenv("VIDEOXL_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.delenv("VIDEOXL_CACHE_SIZE", raising=False)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of a tiny random model."""
+    import torch
+    from tiny_models import checkpoint
+
+    from videoxl.checkpoints.loading import save_checkpoint
+
+    folder = tmp_path_factory.mktemp("tiny")
+    save_checkpoint(checkpoint(), folder, torch.float32)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """8 seconds, 10 frames per second; the frames show their numbers."""
+    from video_clips import write_numbered
+
+    return write_numbered(tmp_path_factory.mktemp("clip") / "clip.mp4", 80, fps=10)
+
+
+@pytest.fixture
+def ask(model_folder: Path, clip: Path) -> Ask:
+    """`videoxl ask` about the clip, with the tiny model."""
+    from videoxl.cli.main import app
+
+    def run(*options: object, video: object = clip, question: str = QUESTION, model: object = model_folder) -> Result:
+        arguments = ["ask", video, question, "--model", model, "--device", "cpu", "--max-new-tokens", 12, *options]
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return run

@@ -21,6 +21,7 @@ from .engine.generate import next_logits
 from .engine.text import Tokenizer, check_length, encode, encode_prefix, encode_question
 from .engine.watching import Progress, Watched, Watching, watch_frames
 from .errors import MemoryFileError
+from .memory.edit import slice_memory
 from .memory.value import VisualMemory
 from .network.devices import cpu_threads, free_slots, within_memory
 from .network.preprocessing import preprocess
@@ -76,6 +77,11 @@ class VideoXL:
     def dtype(self) -> torch.dtype:
         """The weights' dtype."""
         return self.language.dtype
+
+    @property
+    def layer_devices(self) -> list[torch.device]:
+        """Where each layer's keys and values are."""
+        return [layer.self_attn.o_proj.weight.device for layer in self.language.layers]
 
     @torch.no_grad()
     def encode_frames(self, frames: np.ndarray | Tensor, batch: int = CHUNK_FRAMES) -> Tensor:
@@ -134,10 +140,10 @@ class VideoXL:
         prefix_ids = encode_prefix(self.tokenizer, self.config.prompt) if prefix_ids is None else prefix_ids
         window = window or self.config.window
         with within_memory(self.device):
-            budget = Budget(self.config, len(prefix_ids), room, self._free_slots())
+            budget = Budget(self.config, len(prefix_ids), room, self.free_slots())
             policy = ratio if isinstance(ratio, RatioPolicy) else budget.choose(num_tokens, ratio)
             capacity = budget.check(num_tokens, policy, window).positions
-            watching = Watching(self.language, policy, window, capacity, prefix_ids, self.fingerprint, on_window)
+            watching = self._watching(policy, window, capacity, prefix_ids, on_window)
             watching.feed(tokens.to(self.device, self.dtype), times)
             memory = watching.finish()
         return replace(memory, num_frames=len(tokens)) if tokens.ndim == 3 else memory
@@ -160,7 +166,7 @@ class VideoXL:
         options = replace(options or WatchOptions(), **changes)
         num_prefix = len(encode_prefix(self.tokenizer, self.config.prompt))
         plan = plan_watch(_source(video), options, self.config, num_prefix, room)
-        return plan.within(self._free_slots())
+        return plan.within(self.free_slots())
 
     def watch(
         self,
@@ -209,15 +215,18 @@ class VideoXL:
             BudgetError: the video does not fit the device's free memory, or that ran out.
         """
         try:
+            record = plan.source.record if isinstance(plan.source, Video) else None
             watching = self.watching(plan)
         except BaseException:
             if stream is not None:
                 stream.__exit__()
             raise
         with within_memory(self.device):
-            return watch_frames(
+            watched = watch_frames(
                 stream or plan.open(), self.encode_frames, watching, len(plan), self.device, on_progress
             )
+        memory = replace(watched.memory, video=record, options=plan.options, warnings=watched.warnings)
+        return replace(watched, memory=memory)
 
     def watching(self, plan: WatchPlan, memory: VisualMemory | None = None) -> Watching:
         """Return a beginning that takes visual tokens as they come, and that can be forked.
@@ -235,11 +244,38 @@ class VideoXL:
             raise ValueError(f"this plan was made for another model than {self.config.name}")
         if memory is not None:
             self._check_memory(memory)
-        plan = plan.within(self._free_slots(), None if memory is None else memory.length)
+        plan = plan.within(self.free_slots(), None if memory is None else memory.length)
         before = memory or encode_prefix(self.tokenizer, self.config.prompt)
         capacity = plan.need.positions
         with within_memory(self.device):
-            return Watching(self.language, plan.policy, self.config.window, capacity, before, self.fingerprint)
+            return self._watching(plan.policy, self.config.window, capacity, before)
+
+    def _watching(
+        self,
+        policy: RatioPolicy,
+        window: int,
+        capacity: int,
+        before: Sequence[int] | VisualMemory,
+        on_window: WindowObserver | None = None,
+    ) -> Watching:
+        name = self.config.name
+        return Watching(self.language, policy, window, capacity, before, self.fingerprint, name, on_window)
+
+    def slice(self, memory: VisualMemory, start: float | None = None, end: float | None = None) -> VisualMemory:
+        """Return the memory of a part of the video; see `memory.edit`. The whole one stays as it is.
+
+        Args:
+            memory: from `watch`, with times.
+            start: seconds; what is before is left out.
+            end: seconds; what is from there on is left out.
+
+        Raises:
+            MemoryFileError: nothing of it is in the range, it knows no times, or it was made by another model.
+            BudgetError: the device's memory ran out.
+        """
+        self._check_memory(memory)
+        with within_memory(self.device):
+            return slice_memory(memory, start, end, self.config.language.rope_theta)
 
     @torch.no_grad()
     def next_logits(self, memory: VisualMemory, token_ids: Sequence[int] | Tensor) -> Tensor:
@@ -275,10 +311,19 @@ class VideoXL:
         return (piece for piece, _ in stream_answer(*request))
 
     def ask(
-        self, memory: VisualMemory, question: str, *, options: AnswerOptions | None = None, **changes: Any
+        self,
+        memory: VisualMemory,
+        question: str,
+        *,
+        options: AnswerOptions | None = None,
+        on_piece: Callable[[str], None] | None = None,
+        **changes: Any,
     ) -> Answer:
-        """Return the whole answer with its evidence; the arguments and errors are those of `answer`."""
-        return whole_answer(*self._request(memory, question, options, changes))
+        """Return the whole answer with its evidence; the arguments and errors are those of `answer`.
+
+        `on_piece` is called with each piece of the answer as it is generated.
+        """
+        return whole_answer(*self._request(memory, question, options, changes), on_piece)
 
     def score(self, memory: VisualMemory, question: str, answers: Sequence[str | Sequence[int]]) -> list[Likelihood]:
         """Return how likely each of some answers is; the question is read once, and the memory stays as it is.
@@ -337,7 +382,8 @@ class VideoXL:
                     "Load the model on that device, or watch the video again.",
                 )
 
-    def _free_slots(self) -> int | None:
+    def free_slots(self) -> int | None:
+        """Return how many slots of memory fit what is free on the device; None if unknown."""
         return free_slots(self.config, self.device, self.dtype)
 
 

@@ -1,5 +1,6 @@
 """A checkpoint without its weights: enough to say whether a request can be answered. Nothing here needs torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from .checkpoints.layout import read_config
@@ -22,16 +23,34 @@ class Preview:
         self.config = read_config(folder)
         self.tokenizer = load_tokenizer(folder)
 
-    def plan(self, source: FrameSource, options: WatchOptions, question: str, answer: AnswerOptions) -> WatchPlan:
-        """Return the plan of watching a video for a question, which `VideoXL.watch_plan` takes.
+    def room(self, questions: Sequence[str], answer: AnswerOptions, num_before: int | None = None) -> int:
+        """Return the slots to leave behind a memory, so that each of the questions can be answered.
+
+        Args:
+            questions: in words.
+            answer: how they are answered.
+            num_before: slots of the memory; the prompt's, which every memory has, if None.
+
+        Raises:
+            QuestionError: a question is empty, or it and its answer do not fit behind the memory.
+        """
+        num_before, room = self.num_prefix if num_before is None else num_before, DEFAULT_ROOM
+        for question in questions:
+            num_question = len(encode_question(self.tokenizer, self.config.prompt, question))
+            check_length(num_question, answer.max_new_tokens, num_before, self.config.max_positions)
+            room = max(room, num_question + answer.max_new_tokens)
+        return room
+
+    @property
+    def num_prefix(self) -> int:
+        """Tokens of the prompt before the video."""
+        return len(encode_prefix(self.tokenizer, self.config.prompt))
+
+    def plan(self, source: FrameSource, options: WatchOptions, room: int) -> WatchPlan:
+        """Return the plan of watching a video, which `VideoXL.watch_plan` takes.
 
         Raises:
             VideoError: the options choose no frame.
             BudgetError: the model lacks the ratio, or the video does not fit its positions.
-            QuestionError: the question is empty, or question and answer do not fit.
         """
-        num_prefix = len(encode_prefix(self.tokenizer, self.config.prompt))
-        num_question = len(encode_question(self.tokenizer, self.config.prompt, question))
-        check_length(num_question, answer.max_new_tokens, num_prefix, self.config.max_positions)
-        room = max(DEFAULT_ROOM, num_question + answer.max_new_tokens)
-        return plan_watch(source, options, self.config, num_prefix, room)
+        return plan_watch(source, options, self.config, self.num_prefix, room)

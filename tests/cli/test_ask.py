@@ -7,46 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
+from asking import QUESTION, Ask, notes
 from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
-from tiny_models import checkpoint
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 from video_clips import write_numbered
 
 import videoxl.checkpoints.loading
 import videoxl.model
-from videoxl.checkpoints.loading import save_checkpoint
 from videoxl.cli import ask as ask_module
-from videoxl.cli.main import app
+from videoxl.cli import options as cli_options
 from videoxl.cli.options import parse_ratio, parse_seconds
 from videoxl.model import VideoXL
 
-QUESTION = "What is shown?"
 DOCUMENTED = Path(__file__).parents[1] / "data" / "media_results.tsv"
 BAD = [row[0] for row in csv.reader(DOCUMENTED.open(newline=""), delimiter="\t") if row[1] == "error"]
-Ask = Callable[..., Result]
-
-
-@pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    save_checkpoint(checkpoint(), folder, torch.float32)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """8 seconds, 10 frames per second."""
-    return write_numbered(tmp_path_factory.mktemp("clip") / "clip.mp4", 80, fps=10)
-
-
-@pytest.fixture
-def ask(model_folder: Path, clip: Path) -> Ask:
-    def run(*options: object, video: object = clip, question: str = QUESTION, model: object = model_folder) -> Result:
-        arguments = ["ask", video, question, "--model", model, "--device", "cpu", "--max-new-tokens", 12, *options]
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-    return run
 
 
 def expected(model_folder: Path, clip: Path, **options: object) -> tuple[VideoXL, object, str]:
@@ -68,26 +42,31 @@ def test_answer_is_the_library_s(ask: Ask, model_folder: Path, clip: Path) -> No
     text = json.loads(ask("--json").stdout)["answer"]
     assert text == expected(model_folder, clip)[2]
     assert result.stdout == ask_module.render.printable(text) + "\n"
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, notes(result)) == (0, [])
 
 
 def test_json_says_what_was_done(ask: Ask, model_folder: Path, clip: Path) -> None:
     result = ask("--json", "--ratio", 4, "--max-frames", 6)
-    _, memory, text = expected(model_folder, clip, ratio=4, max_frames=6)
+    model, memory, text = expected(model_folder, clip, ratio=4, max_frames=6)
+    evidence = model.ask(memory, QUESTION, max_new_tokens=12).evidence
     said = json.loads(result.stdout)
     timings = said.pop("timings")
     assert said == {
         "answer": text,
+        "evidence": [
+            {"start": round(e.start, 3), "end": round(e.end, 3), "score": round(e.score, 4)} for e in evidence
+        ],
         "video": {"path": str(clip), "duration": 8.0, "fps": 10.0, "width": 160, "height": 64},
         "frames": 6,
         "visual_tokens": 6 * 4,
         "ratio": 4,
         # with room for a question; 2 layers of keys and values, 2 heads, 8 numbers each, 4 bytes a number
-        "memory": {"slots": memory.length, "bytes": (memory.length + 512) * 2 * 2 * 2 * 8 * 4},
+        "memory": {"from": "video", "slots": memory.length, "bytes": (memory.length + 512) * 2 * 2 * 2 * 8 * 4},
         "model": str(model_folder),
     }  # fmt: skip
-    assert list(timings) == ["decode", "encode", "condense", "answer", "total"]
-    assert all(seconds > 0 for seconds in timings.values())
+    assert list(timings) == ["decode", "encode", "condense", "load", "answer", "total"]
+    assert all((seconds > 0) == (stage != "load") for stage, seconds in timings.items())
+    assert evidence
     assert timings["total"] >= sum(timings.values()) - timings["total"] - 0.001
 
 
@@ -195,13 +174,13 @@ def test_wrong_usage_exits_2(ask: Ask, options: tuple[object, ...]) -> None:
 def test_damage_is_a_warning(ask: Ask, media: Path, options: tuple[str, ...]) -> None:
     result = ask("--fps", 30, *options, video=media / "bad" / "corrupt_middle_zeros.mp4")
     assert result.exit_code == 0 and result.stdout.strip()
-    assert [line.partition(": ")[0] for line in result.stderr.splitlines()] == ["warning"]
+    assert [line.partition(": ")[0] for line in notes(result)] == ["warning"]
     assert "frames lost" in result.stderr
 
 
 def test_the_bundled_model_says_what_it_can(ask: Ask, monkeypatch: pytest.MonkeyPatch, model_folder: Path) -> None:
-    monkeypatch.setattr(ask_module, "checkpoint_folder", lambda name: model_folder)
-    assert ask(model="videoxl-nano").stderr == ask_module.HINT + "\n"
+    monkeypatch.setattr(cli_options, "checkpoint_folder", lambda name: model_folder)
+    assert notes(ask(model="videoxl-nano")) == [ask_module.HINT]
     assert ask("--quiet", model="videoxl-nano").stderr == ""
 
 
@@ -209,7 +188,7 @@ def test_a_download_shows_nothing_where_stderr_is_no_terminal(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, model_folder: Path
 ) -> None:
     hidden = []
-    monkeypatch.setattr(ask_module, "checkpoint_folder", lambda name: hidden.append(are_progress_bars_disabled()))
+    monkeypatch.setattr(cli_options, "checkpoint_folder", lambda name: hidden.append(are_progress_bars_disabled()))
     enable_progress_bars()
     ask(model="owner/name")
     assert hidden == [True]

@@ -79,9 +79,9 @@ def test_a_plan_for_a_smaller_device_has_a_larger_ratio_if_that_was_left_open(
 
 def test_what_fits_is_asked_again_when_the_device_is_known(model: VideoXL, frames: np.ndarray, monkeypatch) -> None:
     plan = model.plan(frames, fps=None)
-    monkeypatch.setattr(model, "_free_slots", lambda: plan.need.positions - 1)
+    monkeypatch.setattr(model, "free_slots", lambda: plan.need.positions - 1)
     assert set(model.watch(plan).ratios) == {4}
-    monkeypatch.setattr(model, "_free_slots", lambda: 10)
+    monkeypatch.setattr(model, "free_slots", lambda: 10)
     stream = plan.open()
     closed = []
     stream.__class__.__exit__, before = lambda self, *_: closed.append(self), stream.__class__.__exit__

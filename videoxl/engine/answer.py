@@ -1,7 +1,7 @@
 """From a memory and a question in words to an answer in words, and to how likely given answers are."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -92,8 +92,12 @@ def whole_answer(
     memory: VisualMemory,
     question_ids: Sequence[int],
     options: AnswerOptions,
+    on_piece: Callable[[str], None] | None = None,
 ) -> Answer:
-    """Return the answer that `stream_answer` yields, with its evidence; the arguments and errors are the same."""
+    """Return the answer that `stream_answer` yields, with its evidence; the arguments and errors are the same.
+
+    `on_piece` is called with each piece of the text as it comes, so that an answer can be shown before it is whole.
+    """
     started = time.perf_counter()
     first = 0.0
     pieces, tokens = [], []
@@ -101,6 +105,8 @@ def whole_answer(
     for piece, token_id in stream_answer(language, tokenizer, config, memory, question_ids, options, trace):
         first = first or time.perf_counter() - started
         pieces.append(piece)
+        if on_piece is not None:
+            on_piece(piece)
         tokens += [] if token_id is None else [token_id]
     evidence: tuple[Evidence, ...] = ()
     if trace is not None:

@@ -62,6 +62,7 @@ class Watching:
         before: what is in memory already: tokens of the prompt, which are read at once, or a memory to go on from. It
             stays as it is. A memory whose last window was not full goes on with a new window all the same.
         fingerprint: of the model, for the memory to carry.
+        model: its name, likewise.
         on_window: see `Condenser`.
     """
 
@@ -73,13 +74,14 @@ class Watching:
         capacity: int,
         before: Sequence[int] | VisualMemory,
         fingerprint: str = "",
+        model: str = "",
         on_window: WindowObserver | None = None,
     ) -> None:
         if isinstance(before, VisualMemory):
             self._before, store = before, BufferStore.beginning_with(before.layers, capacity)
         else:
             prefix_ids, store = tuple(int(token) for token in before), BufferStore(capacity)
-            self._before = VisualMemory((), prefix_ids, fingerprint=fingerprint)
+            self._before = VisualMemory((), prefix_ids, fingerprint=fingerprint, model=model)
         self._condenser = Condenser(language, store, policy, window, on_window)
         self._token_times: list[np.ndarray] | None = []
         self._frame_times: list[np.ndarray] | None = []
@@ -145,6 +147,8 @@ class Watching:
             frame_times=_after(before.frame_times, frame_times, is_start),
             num_visual_tokens=before.num_visual_tokens + sum(plan.num_tokens for plan in plans),
             num_frames=before.num_frames + self._num_frames,
+            video=None,  # what is known of a memory that was gone on from is only its beginning now
+            options=None,
             buffers=self._store,
         )
 

@@ -1,13 +1,40 @@
 """The visual memory as a value."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ..errors import MemoryFileError
+from ..network.devices import within_memory
+from ..options import WatchOptions
+from ..planning.budget import DEFAULT_ROOM
 from ..version import __version__
+from ..video.identity import VideoRecord
+from .file import AGAIN, Contents, write_file
+from .header import MemoryHeader
 from .stores import BufferStore, Layers
+
+
+class MemoryReader(Protocol):
+    """Who a saved memory is loaded for: a model, or what stands for one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the model."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of keys and values."""
+
+    @property
+    def layer_devices(self) -> Sequence[torch.device]:
+        """Where each layer's keys and values go."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +54,11 @@ class VisualMemory:
         num_visual_tokens: visual tokens read.
         num_frames: frames read; 0 if unknown.
         fingerprint: identifies the model that made it.
+        model: that model's name, for people.
         version: of videoxl that made it.
+        video: the file that was watched; None if it was none.
+        options: how it was watched; None if unknown.
+        warnings: sentences about damage in the video.
         buffers: what the layers are views of, if there is room for a question behind them.
     """
 
@@ -40,7 +71,11 @@ class VisualMemory:
     num_visual_tokens: int = 0
     num_frames: int = 0
     fingerprint: str = ""
+    model: str = ""
     version: str = __version__
+    video: VideoRecord | None = None
+    options: WatchOptions | None = None
+    warnings: tuple[str, ...] = ()
     buffers: BufferStore | None = field(default=None, repr=False)
 
     @property
@@ -57,6 +92,54 @@ class VisualMemory:
     def num_bytes(self) -> int:
         """Bytes that it holds: keys and values, and the room for a question behind them."""
         return sum(tensor.untyped_storage().nbytes() for pair in self.layers for tensor in pair)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to one file, atomically, in the dtype that it has.
+
+        Raises:
+            MemoryFileError: the folder does not exist or cannot be written to, or the disk is full.
+        """
+        tensors = {f"{part}.{layer}": pair[at] for layer, pair in enumerate(self.layers) for at, part in _PARTS}
+        for name in _TIMES:
+            times = getattr(self, name)
+            if times is not None:
+                tensors[name] = torch.from_numpy(np.ascontiguousarray(times, np.float64))
+        own = {name: getattr(self, name) for name in _SAME}
+        dtype = str(self.layers[0][0].dtype).removeprefix("torch.") if self.layers else ""
+        room = self.buffers.capacity - self.length if self.buffers is not None else DEFAULT_ROOM
+        header = MemoryHeader(dtype=dtype, num_layers=len(self.layers), room=room, **own)
+        write_file(Path(path), tensors, header.said())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], model: MemoryReader) -> "VisualMemory":
+        """Return a saved memory, on the model's devices, with the room behind it that it had.
+
+        Every byte is verified. What the model answers from it is what it answered from the memory that was saved, to
+        the bit. A memory in 16 bit can also be read by a model in float32, which loses nothing.
+
+        Raises:
+            MemoryFileError: the file is missing, damaged, no memory, of a newer format, or the model's fingerprint or
+                dtype is another.
+            BudgetError: the device's memory ran out.
+        """
+        path = Path(path)
+        with Contents(path) as contents:
+            header = MemoryHeader.parse(contents.said, path)
+            _check_reader(path, header, model)
+            contents.verify()
+            tensors = contents.tensors()
+            try:
+                store = _stored(header, tensors, model)
+                spans, frame_times = (tensors[name].numpy().copy() if name in tensors else None for name in _TIMES)
+            except (KeyError, ValueError, RuntimeError) as error:
+                raise MemoryFileError(f"{path}: its tensors do not fit its description ({error!r})", AGAIN) from None
+        return cls(
+            layers=tuple((keys[0], values[0]) for keys, values in store.layers()),
+            spans=spans,
+            frame_times=frame_times,
+            buffers=store,
+            **{name: getattr(header, name) for name in _SAME},
+        )
 
     def workspace(self, room: int) -> BufferStore:
         """Return a store that begins with this memory and has room for more tokens. The memory stays as it is.
@@ -83,3 +166,47 @@ class VisualMemory:
         # For pickle and copies: without the room behind it, which is ours alone.
         layers = tuple((keys.clone(), values.clone()) for keys, values in self.layers)
         return self.__dict__ | {"layers": layers, "buffers": None}
+
+
+_PARTS = ((0, "keys"), (1, "values"))
+_TIMES = ("spans", "frame_times")
+# What a memory and the header of its file have in common.
+_SAME = (
+    *("prefix_ids", "ratios", "window_vsts", "num_visual_tokens", "num_frames"),
+    *("fingerprint", "model", "version", "video", "options", "warnings"),
+)
+
+
+def _check_reader(path: Path, header: MemoryHeader, model: MemoryReader) -> None:
+    """Raise MemoryFileError if the model did not make the memory, or is in a dtype that would change it."""
+    if header.fingerprint != model.fingerprint:
+        raise MemoryFileError(
+            f"{path}: was made by another model than this one ({header.model or 'its name is unknown'})",
+            "Use that model, or watch the video again with this one.",
+        )
+    dtype = str(model.dtype).removeprefix("torch.")
+    if header.num_layers and header.dtype != dtype and dtype != "float32":
+        raise MemoryFileError(
+            f"{path}: is in {header.dtype}, the model in {dtype}",
+            "Load the model in that dtype or in float32, or watch the video again.",
+        )
+
+
+def _stored(header: MemoryHeader, tensors: dict[str, Tensor], model: MemoryReader) -> BufferStore:
+    """Return keys and values in buffers of the model's devices and dtype.
+
+    Raises:
+        KeyError, ValueError, RuntimeError: tensors are missing, or of other shapes than the header says.
+    """
+    if header.num_layers not in (0, len(model.layer_devices)):
+        raise ValueError(f"{header.num_layers} layers, not {len(model.layer_devices)}")
+    store = BufferStore(header.length + header.room)
+    for layer, device in zip(range(header.num_layers), model.layer_devices, strict=False):
+        pair = [tensors[f"{part}.{layer}"] for _, part in _PARTS]
+        if any(tensor.shape[1] != header.length for tensor in pair):
+            raise ValueError(f"{pair[0].shape[1]} slots, not {header.length}")
+        with within_memory(device):
+            keys, values = (tensor.to(device, model.dtype)[None] for tensor in pair)
+            store.keep(layer, keys, values)
+    store.advance(header.length)
+    return store

@@ -19,6 +19,12 @@ def rotary_tables(positions: Tensor, head_dim: int, theta: float) -> Tables:
     return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
+def inverse(tables: Tables) -> Tables:
+    """Return the tables that undo a rotation."""
+    cos, sin = tables
+    return cos, -sin
+
+
 def rotate(x: Tensor, tables: Tables) -> Tensor:
     """Return x [b, heads, n, d] rotated by `rotary_tables`, computed in float32, in x's dtype.
 

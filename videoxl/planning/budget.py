@@ -69,7 +69,7 @@ class Budget:
             raise BudgetError(
                 f"ratio {ratio} is not among those of {self.config.name}", f"Use auto, {_listed(ratios)}."
             )
-        fitting = self._fitting(num_tokens)
+        fitting = self.fitting(num_tokens)
         policy = RatioPolicy((next(iter(fitting), ratios[-1]) if ratio == "auto" else int(ratio),))
         if policy.ratios[0] not in fitting:
             raise self._does_not_fit(num_tokens, policy, self.need(num_tokens, policy))
@@ -86,11 +86,12 @@ class Budget:
             raise self._does_not_fit(num_tokens, policy, need)
         return need
 
-    def _fitting(self, num_tokens: int) -> list[int]:
+    def fitting(self, num_tokens: int) -> list[int]:
+        """Return the model's ratios at which a video of so many visual tokens fits, the smallest first."""
         return [r for r in self.config.ratios if self.fits(self.need(num_tokens, RatioPolicy((r,))))]
 
     def _does_not_fit(self, num_tokens: int, policy: RatioPolicy, need: Need) -> BudgetError:
-        fitting = self._fitting(num_tokens)
+        fitting = self.fitting(num_tokens)
         per_frame = self.config.vision.tokens_per_frame
         asked = f"{num_tokens} visual tokens at ratio {_listed(policy.ratios)} need {need.positions}"
         problem = f"{asked} positions; {self.config.name} has {self.config.max_positions}"

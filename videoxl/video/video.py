@@ -4,6 +4,7 @@ Opening and decoding happen in a child process (see `videoxl.video`), so a file 
 costs an error message. Nothing here imports torch.
 """
 
+import functools
 import os
 from typing import Literal
 
@@ -12,6 +13,7 @@ from ..machine import num_cores
 from ..options import Mode
 from .checks import check_file
 from .facts import Crashed, DecodeRequest, Failed, ProbeRequest, VideoFacts
+from .identity import VideoRecord, content_digest
 from .process import DecodeProcess, ProcessFailed
 from .reader import DecodeReport, FrameChunk, FrameReader
 from .sampling import SamplingPlan, plan_frames
@@ -62,6 +64,17 @@ class Video:
     def __repr__(self) -> str:
         size = f"{self.width}x{self.height}"
         return f"Video({self.path!r}, {self.duration:.2f} s, {self.fps:g} fps, {size}, {self.codec})"
+
+    @functools.cached_property
+    def record(self) -> VideoRecord:
+        """What a memory of it keeps, so that it is known again.
+
+        Raises:
+            VideoError: the file cannot be read any more.
+        """
+        digest, status = content_digest(self.path), os.stat(self.path)
+        sizes = (self.width, self.height, status.st_size)
+        return VideoRecord(os.path.abspath(self.path), self.duration, self.fps, *sizes, status.st_mtime, digest)
 
     def sample(
         self,

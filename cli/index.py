@@ -1,0 +1,95 @@
+"""`videoxl index`: memories made ahead of any question."""
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from videoxl.errors import VideoXLError
+from videoxl.options import WatchOptions
+
+from . import options, render
+from .options import Dtype, SamplingMode
+
+if TYPE_CHECKING:
+    from videoxl.model import VideoXL
+    from videoxl.tasks.indexing import Indexed
+
+WATCH = WatchOptions()
+MODE = SamplingMode(WATCH.mode)
+
+
+def index(
+    videos: Annotated[list[str], typer.Argument(metavar="VIDEO...", help="Local video files.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the memory to this file too; of several videos, into this folder.",
+            show_default=False,
+        ),
+    ] = None,
+    model: options.ModelName = "videoxl-nano",
+    max_frames: options.MaxFrames = WATCH.max_frames,
+    fps: options.Fps = WATCH.fps,
+    ratio: options.Ratio = str(WATCH.ratio),
+    start: options.Start = WATCH.start,
+    end: options.End = WATCH.end,
+    sampling: options.Sampling = MODE,
+    device: options.Device = "auto",
+    dtype: options.DtypeOption = Dtype.auto,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Watch each VIDEO and keep its memory, so that `videoxl ask` has it at once.
+
+    Memories go into the cache, and to FILE, which `videoxl ask FILE QUESTION` takes in place of a video. A video that
+    fails does not stop the others.
+    """
+    with render.error_boundary(debug), render.StatusLine(enabled=not quiet) as status:
+        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
+        folder = options.model_folder(model, quiet)
+        from videoxl.memory.cache import MemoryCache
+        from videoxl.tasks.indexing import index_video, memory_paths
+
+        @functools.cache
+        def load_model() -> "VideoXL":
+            status.stage(f"loading {model}")
+            from videoxl.model import VideoXL
+
+            return VideoXL.from_pretrained(folder, device, dtype.value)
+
+        cache, failed = MemoryCache.of_user(), False
+        for video, path in zip(videos, memory_paths(videos, output), strict=True):
+            on_watching = functools.partial(status.stage, f"watching {Path(video).name}")
+            try:
+                done = index_video(video, path, folder, watching, cache, load_model, on_watching, status.frames)
+            except VideoXLError as error:
+                if len(videos) == 1:
+                    raise
+                render.message(f"error: {error}. {error.advice}")
+                failed = True
+                continue
+            for warning in done.recalled.warnings:
+                render.message(f"warning: {warning}")
+            _show(video, done, json)
+        if failed:
+            raise typer.Exit(1)
+
+
+def _show(video: str, done: "Indexed", json: bool) -> None:
+    """Print one line about a memory: JSON, or words."""
+    memory = done.recalled.memory
+    ratio = max(memory.ratios, default=None)
+    if json:
+        said: dict[str, Any] = {"video": video, "memory": str(done.path), "from": done.recalled.origin}
+        said |= {"frames": memory.num_frames, "ratio": ratio, "slots": memory.length, "size_bytes": done.size}
+        render.print_json_line(said | {"seconds": round(done.seconds, 3)})
+    else:
+        what = f"{memory.num_frames} frames, ratio {ratio}, {render.size(done.size)}"
+        how = "from cache" if done.recalled.origin == "cache" else f"{done.seconds:.1f} s"
+        render.line(f"{video} -> {done.path} ({what}, {how})")

@@ -1,0 +1,180 @@
+"""`videoxl memory`: the memories in the cache, and what a memory file says about itself."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from videoxl.clock import clock
+from videoxl.errors import MemoryFileError
+
+from . import options, render
+
+if TYPE_CHECKING:
+    from videoxl.memory.cache import CachedFile, MemoryCache
+    from videoxl.memory.header import MemoryHeader
+
+app = typer.Typer(help="Show and tidy the memories of videos that were watched.", no_args_is_help=True)
+
+Name = Annotated[
+    str, typer.Argument(metavar="ID|FILE", help="From `videoxl memory list`, or a .vxm file.", show_default=False)
+]
+
+
+@app.command("list")
+def list_memories(json: options.Json = False, debug: options.Debug = False) -> None:
+    """List the memories in the cache, the most recently used first."""
+    with render.error_boundary(debug):
+        cache = _cache()
+        files = cache.files()
+        said = [_said(file.path, file) for file in files]
+        if json:
+            render.print_json(said)
+            return
+        header = ["ID", "VIDEO", "LENGTH", "FRAMES", "RATIO", "MODEL", "SIZE", "USED"]
+        rows = [
+            [
+                entry["id"],
+                Path((entry["video"] or {}).get("path", "-")).name if entry["model"] else "damaged",
+                _length(entry["video"]),
+                str(entry["frames"] or "-"),
+                str(entry["ratio"] or "-"),
+                entry["model"] or "-",
+                render.size(entry["size_bytes"]),
+                render.ago(time.time() - file.last_used),
+            ]
+            for entry, file in zip(said, files, strict=True)
+        ]
+        render.table(header, rows)
+        total = sum(file.size for file in files)
+        render.message(f"{render.size(total)} of {render.size(cache.limit)} in {cache.folder}")
+
+
+@app.command("show")
+def show_memory(name: Name, json: options.Json = False, debug: options.Debug = False) -> None:
+    """Show what a memory is of, after verifying all of it."""
+    with render.error_boundary(debug):
+        from videoxl.memory.file import Contents
+
+        path, file = _find(name)
+        with Contents(path) as contents:
+            contents.verify()
+        said = _said(path, file)
+        if json:
+            render.print_json(said)
+            return
+        video = said["video"] or {}
+        rows = [
+            ["video", video.get("path", "-")],
+            ["length", _length(said["video"])],
+            ["watched", _watched(said["options"])],
+            ["frames", str(said["frames"])],
+            ["ratio", str(said["ratio"] or "-")],
+            ["slots", str(said["slots"])],
+            ["model", f"{said['model']} ({said['fingerprint']}), {said['dtype']}"],
+            ["made by", f"videoxl {said['version']}"],
+            ["size", render.size(said["size_bytes"])],
+            ["damage in the video", "; ".join(said["warnings"]) or "-"],
+        ]
+        render.table([path.name, ""], rows)
+
+
+@app.command("remove")
+def remove_memories(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="From `videoxl memory list`.", show_default=False)],
+    debug: options.Debug = False,
+) -> None:
+    """Remove memories from the cache."""
+    with render.error_boundary(debug):
+        cache = _cache()
+        for file in [cache.find(id) for id in ids]:
+            cache.remove(file)
+
+
+@app.command("prune")
+def prune_memories(
+    size: Annotated[
+        str | None,
+        typer.Option("--size", help="Keep at most so much, for example 5GB; 0 removes all.", show_default=False),
+    ] = None,
+    debug: options.Debug = False,
+) -> None:
+    """Remove the least recently used memories until the rest is within a size, by default the cache's own bound."""
+    with render.error_boundary(debug):
+        from videoxl.memory.cache import parse_size
+
+        removed = _cache().prune(None if size is None else parse_size(size, "--size"))
+        render.line(f"removed {len(removed)} files, {render.size(sum(file.size for file in removed))}")
+
+
+@app.command("export")
+def export_memory(
+    id: Annotated[str, typer.Argument(metavar="ID", help="From `videoxl memory list`.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="For example talk.vxm.")],
+    debug: options.Debug = False,
+) -> None:
+    """Copy a memory out of the cache to FILE, which `videoxl ask FILE QUESTION` takes in place of the video."""
+    with render.error_boundary(debug):
+        from videoxl.memory.file import Contents
+
+        with Contents(_cache().find(id).path) as contents:
+            contents.verify()
+            contents.copy(output)
+
+
+def _cache() -> "MemoryCache":
+    from videoxl.memory.cache import MemoryCache
+
+    return MemoryCache.of_user()
+
+
+def _find(name: str) -> "tuple[Path, CachedFile | None]":
+    """Return the file that an id or a path names."""
+    if Path(name).is_file():
+        return Path(name), None
+    if Path(name).suffix or "/" in name:
+        raise MemoryFileError(f"{name}: no such file", "Check the path.")
+    file = _cache().find(name)
+    return file.path, file
+
+
+def _said(path: Path, file: "CachedFile | None") -> dict[str, Any]:
+    """Return what `--json` prints of a memory; of a damaged one, little."""
+    from videoxl.memory.header import read_header
+
+    header: MemoryHeader | None = None
+    if file is None or not file.is_damaged:
+        try:
+            header = read_header(path)
+        except MemoryFileError:
+            if file is None:
+                raise
+    said = header.said() if header is not None else {}
+    kept = ("video", "options", "model", "fingerprint", "dtype", "version", "warnings")
+    return {
+        "id": None if file is None else file.id,
+        "path": str(path),
+        "size_bytes": path.stat().st_size,
+        "used": None if file is None else file.last_used,
+        "frames": said.get("num_frames"),
+        "ratio": max(said.get("ratios") or [], default=None),
+        "slots": header.length if header is not None else None,
+        **{name: said.get(name) for name in kept},
+    }
+
+
+def _watched(options: dict[str, Any] | None) -> str:
+    """Return in words how a video was watched."""
+    if options is None:
+        return "-"
+    rate = "any rate" if options["fps"] is None else f"at most {options['fps']:g} frames/s"
+    whole = options["start"] is None and options["end"] is None
+    end = "the end" if options["end"] is None else clock(options["end"])
+    part = "" if whole else f", from {clock(options['start'] or 0)} to {end}"
+    return f"{options['mode']}, at most {options['max_frames']} frames, {rate}{part}"
+
+
+def _length(video: dict[str, Any] | None) -> str:
+    """Return how long a video is; "-" if that is unknown."""
+    return "-" if video is None else clock(video["duration"])

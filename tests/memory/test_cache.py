@@ -1,0 +1,102 @@
+"""The cache of memories: what is used last stays, and what cannot be read is set aside."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from videoxl.errors import MemoryFileError
+from videoxl.memory.cache import DEFAULT_LIMIT, MemoryCache, parse_size
+
+
+def writing(num_bytes: int, used: float = 0.0) -> object:
+    def save(path: Path) -> None:
+        path.write_bytes(b"m" * num_bytes)
+        os.utime(path, (used, used) if used else None)
+
+    return save
+
+
+def names(cache: MemoryCache) -> list[str]:
+    return [file.path.name for file in cache.files()]
+
+
+def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    cache = MemoryCache(tmp_path / "made" / "later", limit=100)
+    assert cache.get("a", Path.read_bytes) is None and not cache.holds("a") and cache.files() == []
+    for key, used in (("a", 1000.0), ("b", 2000.0), ("c", 3000.0)):
+        cache.put(key, writing(30, used))
+    assert cache.get("a", Path.read_bytes) == b"m" * 30  # used now
+    cache.put("d", writing(30))
+    assert set(names(cache)) == {"a.vxm", "d.vxm", "c.vxm"}
+    assert cache.holds("a") and cache.holds("c.v") and not cache.holds("b")
+    assert [file.path.name for file in cache.prune(60)] == ["c.vxm"]
+
+
+def test_one_that_is_too_large_drives_no_other_out(tmp_path: Path) -> None:
+    cache = MemoryCache(tmp_path, limit=100)
+    cache.put("a", writing(60))
+    with pytest.raises(MemoryFileError, match="larger than the cache"):
+        cache.put("b", writing(101))
+    assert names(cache) == ["a.vxm"]
+
+
+def test_a_limit_of_0_keeps_nothing(tmp_path: Path) -> None:
+    MemoryCache(tmp_path, limit=0).put("a", writing(1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_damaged_is_set_aside(tmp_path: Path) -> None:
+    def refuse(path: Path) -> None:
+        raise MemoryFileError(f"{path}: damaged", "Make it again.")
+
+    cache = MemoryCache(tmp_path)
+    cache.put("a", writing(10))
+    with pytest.raises(MemoryFileError, match="damaged"):
+        cache.get("a", refuse)
+    assert names(cache) == ["a.vxm.damaged"] and cache.files()[0].is_damaged and not cache.holds("a")
+    assert cache.get("a", refuse) is None
+    cache.put("a", writing(10))
+    assert cache.get("a", Path.read_bytes) == b"m" * 10
+    assert len(cache.prune(0)) == 2 and names(cache) == []
+
+
+def test_what_a_killed_process_left_goes_after_an_hour(tmp_path: Path) -> None:
+    cache = MemoryCache(tmp_path)
+    for name, age in ((".a.vxm.x1", 7200.0), (".b.vxm.x2", 60.0)):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    cache.prune()
+    assert [path.name for path in tmp_path.iterdir()] == [".b.vxm.x2"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MemoryFileError, match="cannot be made"):
+        MemoryCache(tmp_path / "file" / "cache").put("a", writing(1))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("123", 123), ("20GB", 20e9), ("1.5 tb", 1.5e12), ("500M", 500e6), ("7 kB", 7e3), ("9B", 9)],
+)
+def test_sizes(text: str, size: float) -> None:
+    assert parse_size(text, "X") == size
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "1.GB", "20GiB", "nan"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(MemoryFileError, match=r"X: .* is not a size"):
+        parse_size(text, "X")
+
+
+def test_the_user_s_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VIDEOXL_CACHE_DIR", str(tmp_path))
+    cache = MemoryCache.of_user()
+    assert (cache.folder, cache.limit) == (tmp_path / "memories", DEFAULT_LIMIT)
+    monkeypatch.setenv("VIDEOXL_CACHE_SIZE", "1GB")
+    monkeypatch.delenv("VIDEOXL_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    cache = MemoryCache.of_user()
+    assert (cache.folder.parent.name, cache.limit) == ("videoxl", 10**9)

@@ -1,0 +1,190 @@
+"""Memories kept for next time, in the user's cache directory: bounded in size, the least recently used first out.
+
+Any number of processes may use it at a time: files appear whole under their names and are never changed, so the worst
+that two can do to each other is to make the same memory twice. It knows keys and files, and nothing of videos.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import platformdirs
+
+from ..errors import MemoryFileError
+
+DEFAULT_LIMIT = 20_000_000_000
+_SUFFIX, _DAMAGED = ".vxm", ".damaged"
+_ABANDONED_SECONDS = 3600  # since a temporary file was last written to: whoever wrote it is gone
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+Loaded = TypeVar("Loaded")
+
+
+@dataclass(frozen=True)
+class CachedFile:
+    """A file in the cache.
+
+    Args:
+        path: the file.
+        size: bytes.
+        last_used: when it was last written or read, in seconds since 1970.
+    """
+
+    path: Path
+    size: int
+    last_used: float
+
+    @property
+    def id(self) -> str:
+        """What people call it by: 8 hex digits."""
+        return hashlib.sha256(self.path.name.encode()).hexdigest()[:8]
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it was set aside."""
+        return self.path.suffix == _DAMAGED
+
+
+class MemoryCache:
+    """Memories by key.
+
+    Args:
+        folder: where they are; made when the first is put there.
+        limit: bytes that all of them may take.
+    """
+
+    def __init__(self, folder: Path, limit: int = DEFAULT_LIMIT) -> None:
+        self.folder = folder
+        self.limit = limit
+
+    @classmethod
+    def of_user(cls) -> "MemoryCache":
+        """Return the user's: in `VIDEOXL_CACHE_DIR`, or where the system keeps caches; `VIDEOXL_CACHE_SIZE` bounds it.
+
+        Raises:
+            MemoryFileError: `VIDEOXL_CACHE_SIZE` is no size.
+        """
+        folder = os.environ.get("VIDEOXL_CACHE_DIR") or platformdirs.user_cache_dir("videoxl", appauthor=False)
+        size = os.environ.get("VIDEOXL_CACHE_SIZE")
+        limit = parse_size(size, "VIDEOXL_CACHE_SIZE") if size else DEFAULT_LIMIT
+        return cls(Path(folder).expanduser() / "memories", limit)
+
+    def holds(self, beginning: str) -> bool:
+        """Return whether there is a memory whose key begins so."""
+        return any(file.path.name.startswith(beginning) for file in self.files() if not file.is_damaged)
+
+    def get(self, key: str, load: Callable[[Path], Loaded]) -> Loaded | None:
+        """Return what `load` makes of the memory's file, and count it as used; None if there is none.
+
+        Raises:
+            MemoryFileError: it is damaged. It is set aside then: the next `get` finds none.
+        """
+        path = self.path(key)
+        if path is None:
+            return None
+        try:
+            loaded = load(path)
+        except MemoryFileError:
+            with contextlib.suppress(OSError):
+                path.replace(path.with_name(path.name + _DAMAGED))
+            raise
+        with contextlib.suppress(OSError):  # it may be on a disk that can only be read, or be gone by now
+            os.utime(path)
+        return loaded
+
+    def put(self, key: str, save: Callable[[Path], None]) -> None:
+        """Let `save` write a memory to its file, and remove others if all take more than the limit; 0 keeps none.
+
+        Raises:
+            MemoryFileError: the folder cannot be written to, the disk is full, or the memory alone is over the limit.
+        """
+        if not self.limit:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MemoryFileError(
+                f"{self.folder}: cannot be made ({error.strerror})", "Set VIDEOXL_CACHE_DIR to another folder."
+            ) from None
+        path = self._path(key)
+        save(path)
+        self.prune()
+        if not path.is_file():
+            raise MemoryFileError(
+                f"{path.name}: is larger than the cache may be", "Set VIDEOXL_CACHE_SIZE to more, for example 50GB."
+            )
+
+    def files(self) -> list[CachedFile]:
+        """Return all files, the most recently used first, with those that were set aside."""
+        found = []
+        for path in self.folder.glob(f"[!.]*{_SUFFIX}*"):
+            with contextlib.suppress(OSError):  # another process removed it just now
+                status = path.stat()
+                found.append(CachedFile(path, status.st_size, status.st_mtime))
+        return sorted(found, key=lambda file: file.last_used, reverse=True)
+
+    def prune(self, limit: int | None = None) -> list[CachedFile]:
+        """Remove the least recently used files until the rest is within the limit, and return them.
+
+        What a killed process left half written goes too.
+
+        Args:
+            limit: bytes; the cache's own if None.
+        """
+        for path in self.folder.glob(f".*{_SUFFIX}.*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                    path.unlink()
+        removed, room = [], self.limit if limit is None else limit
+        for file in self.files():
+            if file.size > room:
+                self.remove(file)
+                removed.append(file)
+            else:
+                room -= file.size
+        return removed
+
+    def remove(self, file: CachedFile) -> None:
+        """Remove a file, if it is still there."""
+        with contextlib.suppress(OSError):
+            file.path.unlink()
+
+    def find(self, id: str) -> CachedFile:
+        """Return the file whose id begins so.
+
+        Raises:
+            MemoryFileError: there is none, or there are several.
+        """
+        found = [file for file in self.files() if id and file.id.startswith(id)]
+        if len(found) != 1:
+            how_many = "several memories" if found else "no memory"
+            raise MemoryFileError(
+                f"{id}: {how_many} of that id in {self.folder}", "videoxl memory list shows the ids there are."
+            )
+        return found[0]
+
+    def path(self, key: str) -> Path | None:
+        """Return the memory's file, if there is one."""
+        path = self._path(key)
+        return path if path.is_file() else None
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}{_SUFFIX}"
+
+
+def parse_size(text: str, name: str) -> int:
+    """Return bytes from "20GB", "1.5 TB" or "0".
+
+    Raises:
+        MemoryFileError: it is no size; the message gives the setting's name.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", text.upper())
+    if match is None:
+        raise MemoryFileError(f"{name}: {text!r} is not a size", "Give for example 20GB or 500MB.")
+    return int(float(match[1]) * _UNITS[match[2]])

@@ -1,0 +1,99 @@
+"""A memory of a part of the video, made from the memory of more of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..clock import clock
+from ..errors import MemoryFileError
+from ..network.rotary import inverse, rotary_tables, rotate
+from ..planning.budget import DEFAULT_ROOM
+from .stores import BufferStore
+from .value import VisualMemory
+
+
+def slice_memory(memory: VisualMemory, start: float | None, end: float | None, theta: float) -> VisualMemory:
+    """Return the memory of the VSTs that cover some times, behind the same prompt; the whole one stays as it is.
+
+    The VSTs move up to the prompt: their keys are rotated back and to their new positions, so that they are what they
+    had been if these had been their positions from the start. They still know what came before them in the video.
+
+    Args:
+        memory: with times.
+        start: seconds; VSTs that only cover what is before are left out.
+        end: seconds; VSTs that only cover what is from there on are left out.
+        theta: the base of the model's rotary positions.
+
+    Raises:
+        MemoryFileError: the memory knows no times, or none of it is in the range.
+    """
+    if memory.spans is None:
+        raise MemoryFileError("this memory knows no times", "Ask without a start and an end.")
+    covers = memory.spans[:, 1] >= (-np.inf if start is None else start)
+    covers &= memory.spans[:, 0] < (np.inf if end is None else end)
+    kept = np.flatnonzero(covers)
+    if not len(kept):
+        asked = f"from {clock(start or 0)} to {'the end' if end is None else clock(end)}"
+        whole = f"{clock(memory.spans[0, 0])} to {clock(memory.spans[-1, 1])}" if memory.num_vst else "nothing"
+        raise MemoryFileError(f"nothing in this memory is {asked}", f"It covers {whole}.")
+    low, high = int(kept[0]), int(kept[-1]) + 1  # spans ascend: what covers a range of times has no gaps
+    spans = memory.spans[low:high]
+    frame_times = memory.frame_times
+    if frame_times is not None:
+        frame_times = frame_times[(frame_times >= spans[0, 0]) & (frame_times <= spans[-1, 1])]
+    windows = _windows(memory, low, high)
+    num_frames = 0 if frame_times is None else len(frame_times)
+    per_frame = memory.num_visual_tokens / memory.num_frames if memory.num_frames else 0
+    store = _moved(memory, low, high, theta)
+    return replace(
+        memory,
+        layers=tuple((keys[0], values[0]) for keys, values in store.layers()),
+        ratios=tuple(ratio for ratio, count in windows if count),
+        window_vsts=tuple(count for _, count in windows if count),
+        spans=spans,
+        frame_times=frame_times,
+        num_visual_tokens=round(num_frames * per_frame),
+        num_frames=num_frames,
+        buffers=store,
+    )
+
+
+def _windows(memory: VisualMemory, low: int, high: int) -> list[tuple[int, int]]:
+    """Return the ratio of every window, and how many of its VSTs are in a half-open range."""
+    ends = np.cumsum(memory.window_vsts)
+    counts = np.minimum(ends, high) - np.maximum(ends - memory.window_vsts, low)
+    return [(ratio, max(0, int(count))) for ratio, count in zip(memory.ratios, counts, strict=True)]
+
+
+@torch.no_grad()
+def _moved(memory: VisualMemory, low: int, high: int, theta: float) -> BufferStore:
+    """Return a store of the prompt and a half-open range of VSTs, at the positions that they have there."""
+    prefix = len(memory.prefix_ids)
+    length = prefix + high - low
+    room = memory.buffers.capacity - memory.length if memory.buffers is not None else DEFAULT_ROOM
+    store = BufferStore(length + room)
+    for layer, (keys, values) in enumerate(memory.layers):
+        vsts = slice(prefix + low, prefix + high)
+        moved = _rotated(keys[:, vsts], range(vsts.start, vsts.stop), range(prefix, length), theta)
+        store.keep(
+            layer,
+            torch.cat([keys[:, :prefix], moved], dim=1)[None],
+            torch.cat([values[:, :prefix], values[:, vsts]], dim=1)[None],
+        )
+    store.advance(length)
+    return store
+
+
+def _rotated(keys: Tensor, old: range, new: range, theta: float) -> Tensor:
+    """Return keys [kv_heads, n, d] rotated from their old positions to new ones, computed in float32.
+
+    With the tables of both rather than of their difference: angles in float32 are rounded, and so the old rounding is
+    taken off and the new one put on.
+    """
+    before, after = (
+        rotary_tables(torch.arange(places.start, places.stop, device=keys.device), keys.shape[-1], theta)
+        for places in (old, new)
+    )
+    return rotate(rotate(keys[None].float(), inverse(before)), after)[0].to(keys.dtype)

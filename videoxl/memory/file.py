@@ -1,0 +1,177 @@
+"""The file that a memory is kept in: safetensors with a description and a checksum that covers every byte.
+
+Three strings are in the metadata of the safetensors header: "videoxl" is the version of this format, "memory" a JSON
+object, and "checksum" the XXH3 hash of the whole file, taken with zeros in the checksum's own place. So no byte can
+change unnoticed: not in the tensors, nor in the header, nor behind the end. XXH3 keeps up with the disk; SHA-256 would
+take longer than all else.
+"""
+
+import json
+import mmap
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import xxhash
+
+from ..errors import MemoryFileError
+from ..files import atomic_write
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = 1
+AGAIN = "Make it again from the video, with videoxl index."
+_MARK = b'"checksum":"'  # quotes inside of the description are escaped: nothing else reads like this
+_BLANK = b"0" * 32
+_MOST_HEADER_BYTES = 100_000_000  # safetensors' own limit
+
+
+def is_memory_file(path: Path) -> bool:
+    """Return whether a path names a memory: by its ending, or by what the file begins with."""
+    if path.suffix == ".vxm":
+        return True
+    try:
+        with Contents(path):
+            return True
+    except MemoryFileError:
+        return False
+
+
+def write_file(path: Path, tensors: Mapping[str, "Tensor"], said: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON object, atomically: whoever looks sees the old file or the whole new one.
+
+    Raises:
+        MemoryFileError: the folder does not exist or cannot be written to, or the disk is full.
+    """
+    from safetensors.torch import save
+
+    metadata = {"videoxl": str(FORMAT), "checksum": _BLANK.decode(), "memory": json.dumps(said)}
+    content = memoryview(save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata))
+    place = _checksum_place(content)
+    _write(path, content[: place.start], _checksum(content, place), content[place.stop :])
+
+
+class Contents:
+    """An open memory file. Opening it reads the header only; a context manager.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        said: the JSON object that describes the memory.
+
+    Raises:
+        MemoryFileError: it is missing, no memory, cut off in the header, or of a newer format.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with open(path, "rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError:
+            raise MemoryFileError(f"{path}: no such file", "Check the path.") from None
+        except (OSError, ValueError) as error:  # ValueError: an empty file
+            reason = getattr(error, "strerror", None) or str(error)
+            raise MemoryFileError(f"{path}: cannot be read ({reason})", "Check the path and its permissions.") from None
+        try:
+            self._metadata = _read_metadata(path, self._map)
+            self.said: dict[str, Any] = json.loads(self._metadata["memory"])
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            self._map.close()
+            raise MemoryFileError(f"{path}: the header is damaged ({error!r})", AGAIN) from None
+        except MemoryFileError:
+            self._map.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._map.close()
+
+    def verify(self) -> None:
+        """Compare every byte with the checksum.
+
+        Raises:
+            MemoryFileError: a byte is not as it was written, or some are missing or too many.
+        """
+        with memoryview(self._map) as content:
+            try:
+                place = _checksum_place(content)
+                is_right = _checksum(content, place) == bytes(content[place])
+            except ValueError:  # it has none
+                is_right = False
+        if not is_right:
+            raise MemoryFileError(f"{self._path}: damaged: it is not what was written", AGAIN)
+
+    def copy(self, path: Path) -> None:
+        """Write the same file at another place, atomically.
+
+        Raises:
+            MemoryFileError: the other place cannot be written to.
+        """
+        _write(path, self._map)
+
+    def tensors(self) -> dict[str, "Tensor"]:
+        """Return all tensors, on the CPU, mapped from the file: copy what shall stay. Call `verify` first.
+
+        Raises:
+            MemoryFileError: the file was replaced since it was opened.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self._path, framework="pt") as file:
+                if file.metadata() != self._metadata:
+                    raise MemoryFileError(f"{self._path}: was replaced while it was read", "Try again.")
+                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise MemoryFileError(f"{self._path}: damaged ({' '.join(str(error).split())[:200]})", AGAIN) from None
+
+
+def _write(path: Path, *parts: bytes | memoryview | mmap.mmap) -> None:
+    try:
+        with atomic_write(path) as file:
+            for part in parts:
+                file.write(part)
+    except OSError as error:
+        raise MemoryFileError(
+            f"{path}: cannot be written ({error.strerror or error})", "Check the folder, its permissions and the disk."
+        ) from None
+
+
+def _read_metadata(path: Path, content: mmap.mmap) -> dict[str, str]:
+    """Return the strings in the header.
+
+    Raises:
+        MemoryFileError: it is no memory, or of a newer format.
+        ValueError: the header is no JSON.
+    """
+    length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
+    is_safetensors = 0 < length <= _MOST_HEADER_BYTES and content[8:9] == b"{"
+    metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {}) if is_safetensors else {}
+    if "videoxl" not in metadata:
+        raise MemoryFileError(f"{path}: is not a visual memory", "Give a .vxm file, or make one with videoxl index.")
+    if int(metadata["videoxl"]) > FORMAT:
+        raise MemoryFileError(
+            f"{path}: is of format {int(metadata['videoxl'])}; this videoxl reads up to {FORMAT}", "Update videoxl."
+        )
+    return metadata
+
+
+def _checksum_place(content: memoryview) -> slice:
+    """Return where in the file the checksum stands."""
+    length = struct.unpack("<Q", content[:8])[0]
+    start = bytes(content[: 8 + length]).index(_MARK) + len(_MARK)
+    return slice(start, start + len(_BLANK))
+
+
+def _checksum(content: memoryview, place: slice) -> bytes:
+    """Return the checksum of a file, whatever stands in the checksum's own place."""
+    total = xxhash.xxh3_128()
+    for part in (content[: place.start], _BLANK, content[place.stop :]):
+        total.update(part)
+    return total.hexdigest().encode()

@@ -1,0 +1,137 @@
+"""Pictures of where answers come from: one of every span, and a sheet with all of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ..clock import clock, clock_span
+from ..errors import VideoError, VideoXLError
+from ..files import atomic_write
+from ..video.identity import content_digest
+from ..video.sampling import SamplingPlan
+from ..video.video import Video
+
+if TYPE_CHECKING:
+    from ..engine.answer import Answer
+    from ..engine.evidence import Evidence
+    from .recalling import Recalled
+
+SHEET = "contact_sheet.png"
+_EDGE = 360  # of a picture, the shorter one, in pixels
+_CELL_WIDTH, _MARGIN, _LINE = 320, 12, 22
+
+
+def source_of(recalled: "Recalled", path: str) -> Video:
+    """Return the video that a memory is of; of a saved memory, where it was when it was watched.
+
+    Args:
+        recalled: the memory, and where it came from.
+        path: of the video or the saved memory.
+
+    Raises:
+        VideoError: the video is not there any more, has changed, or the memory is of no file.
+    """
+    if recalled.origin != "file":
+        return Video(path)
+    record = recalled.memory.video
+    if record is None:
+        raise VideoError(f"{path}: is the memory of no video file", "Ask without --evidence.")
+    if content_digest(record.path) != record.digest:
+        raise VideoError(f"{record.path}: is not the video that {path} is of", "Give the video in place of the memory.")
+    return Video(record.path)
+
+
+def write_evidence(folder: Path, video: Video, answers: Sequence[tuple[str, "Answer"]]) -> list[Path]:
+    """Write a picture of the middle of every span, and a sheet with one row of them for each answer.
+
+    Args:
+        folder: made if it is not there. Files of the same names are replaced.
+        video: what was watched.
+        answers: questions and their answers, in order.
+
+    Returns:
+        The pictures, `QUESTION-SPAN_HH-MM-SS.png`, and the sheet; none if no answer has evidence.
+
+    Raises:
+        VideoError: the video cannot be read any more.
+        VideoXLError: the folder cannot be written to.
+    """
+    times = {middle(span) for _, answer in answers for span in answer.evidence}
+    frames = _frames_at(video, sorted(times))
+    rows: list[tuple[str, list[tuple[str, Image.Image]]]] = []
+    written: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, (question, answer) in enumerate(answers, 1):
+            row = []
+            for rank, span in enumerate(answer.evidence, 1):
+                picture = frames.get(middle(span))
+                if picture is not None:  # else it could not be decoded, and nothing stands for it
+                    name = f"{number}-{rank}_{clock(middle(span)).replace(':', '-')}.png"
+                    written.append(_save(picture, folder / name))
+                    row.append((f"{clock_span(span.start, span.end)}   {span.score:.0%}", picture))
+            rows.append((f"{number}. {question}  {answer.text}", row))
+        return [*written, _save(contact_sheet(rows), folder / SHEET)] if written else []
+    except OSError as error:
+        raise VideoXLError(f"{folder}: cannot be written to ({error.strerror})", "Give another folder.") from None
+
+
+def middle(span: "Evidence") -> float:
+    """Return the time in seconds that stands for a span."""
+    return (span.start + span.end) / 2
+
+
+def contact_sheet(rows: Sequence[tuple[str, Sequence[tuple[str, Image.Image]]]]) -> Image.Image:
+    """Return one picture of many: rows with a title, of pictures with a caption."""
+    font = ImageFont.load_default(size=16)
+    cells = [
+        (title, [(caption, p.resize((_CELL_WIDTH, round(p.height * _CELL_WIDTH / p.width)))) for caption, p in row])
+        for title, row in rows
+    ]
+    columns = max((len(row) for _, row in cells), default=0)
+    width = _MARGIN + max(columns, 2) * (_CELL_WIDTH + _MARGIN)
+    heights = [_LINE + max((p.height + _LINE for _, p in row), default=0) + _MARGIN for _, row in cells]
+    sheet = Image.new("RGB", (width, _MARGIN + sum(heights)), "white")
+    draw, top = ImageDraw.Draw(sheet), _MARGIN
+    for (title, row), height in zip(cells, heights, strict=True):
+        draw.text((_MARGIN, top), _fitted(title, font, width - 2 * _MARGIN), "black", font)
+        for column, (caption, picture) in enumerate(row):
+            left = _MARGIN + column * (_CELL_WIDTH + _MARGIN)
+            sheet.paste(picture, (left, top + _LINE))
+            draw.text((left, top + _LINE + picture.height), caption, "dimgray", font)
+        top += height
+    return sheet
+
+
+def _frames_at(video: Video, times: Sequence[float]) -> dict[float, Image.Image]:
+    """Return the pictures on screen at some times, as far as they can be decoded."""
+    if not times:
+        return {}
+    plans = [video.sample(1, start=time, end=time + 1e-3) for time in times]
+    index_of = {time: int(plan.indices[0]) for time, plan in zip(times, plans, strict=True)}
+    indices, first = np.unique(np.concatenate([plan.indices for plan in plans]), return_index=True)
+    all_times = np.concatenate([plan.times for plan in plans])[first]
+    found: dict[int, Image.Image] = {}
+    with video.read(SamplingPlan(indices, all_times, "uniform"), size=_EDGE) as reader:
+        for chunk in reader:
+            found |= {int(i): Image.fromarray(frame) for i, frame in zip(chunk.indices, chunk.frames, strict=True)}
+    return {time: found[index] for time, index in index_of.items() if index in found}
+
+
+def _fitted(text: str, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", width: int) -> str:
+    """Return as much of a text as fits into so many pixels."""
+    text = " ".join(text.split())[:500]
+    if font.getlength(text) <= width:
+        return text
+    while font.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _save(picture: Image.Image, path: Path) -> Path:
+    with atomic_write(path) as file:
+        picture.save(file, "PNG")
+    return path

@@ -1,0 +1,95 @@
+"""Memories made ahead: of each video one, in the cache and in a file where that is asked for."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import MemoryFileError
+from ..memory.cache import MemoryCache
+from ..options import WatchOptions
+from .recalling import Recalled, Recalling
+
+if TYPE_CHECKING:
+    from ..model import Progress, VideoXL
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """A memory that is there for later.
+
+    Args:
+        recalled: the memory, and where it came from.
+        path: its file.
+        size: bytes of the file.
+        seconds: that it took, loading the model left out.
+    """
+
+    recalled: Recalled
+    path: Path
+    size: int
+    seconds: float
+
+
+def memory_paths(videos: Sequence[str], output: Path | None) -> list[Path | None]:
+    """Return where the memory of each video is written: nowhere but the cache, to one file, or into a folder.
+
+    Args:
+        videos: paths.
+        output: a file for one video, or a folder; a folder for several.
+
+    Raises:
+        MemoryFileError: the folder cannot be made, or two memories would have one name.
+    """
+    if output is None:
+        return [None] * len(videos)
+    if len(videos) == 1 and not output.is_dir():
+        return [output]
+    paths: list[Path | None] = [output / f"{Path(video).stem}.vxm" for video in videos]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise MemoryFileError(f"{path}: two memories would have this name", "Give the videos one at a time.")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MemoryFileError(f"{output}: cannot be made ({error.strerror})", "Give another folder.") from None
+    return paths
+
+
+def index_video(
+    video: str,
+    path: Path | None,
+    folder: Path,
+    watch: WatchOptions,
+    cache: MemoryCache,
+    load_model: Callable[[], "VideoXL"],
+    on_watching: Callable[[], None] | None = None,
+    on_progress: Callable[["Progress"], None] | None = None,
+) -> Indexed:
+    """Make the memory of a video, unless the cache has it.
+
+    Args:
+        video: its path.
+        path: where the memory is written, besides the cache; None for there only.
+        folder: of the model's checkpoint.
+        watch: how the video is watched.
+        cache: where memories are looked for and kept.
+        load_model: called once the request is checked and decoding has begun.
+        on_watching: called before the video is watched, if it has to be.
+        on_progress: called after every chunk of it.
+
+    Raises:
+        VideoXLError: it cannot be made, see `Recalling`; or it can be kept nowhere.
+    """
+    with Recalling(video, folder, watch, cache=cache) as recalling:
+        model = load_model()
+        began = time.perf_counter()
+        recalled = recalling.recall(model, on_watching, on_progress)
+    if path is not None:
+        recalled.memory.save(path)
+    kept = path or recalled.path
+    if kept is None:
+        problem = recalled.warnings[-1] if recalled.warnings else "the cache keeps nothing"
+        raise MemoryFileError(f"{video}: {problem}", "Write it to a file with --output.")
+    return Indexed(recalled, kept, kept.stat().st_size, time.perf_counter() - began)

@@ -1,0 +1,54 @@
+"""Questions from a file: one a line, or one JSON object a line."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import QuestionError, check_not_empty
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, and what its answer is told by.
+
+    Args:
+        text: in words.
+        id: of the file that it came from, string or number; None if it has none.
+    """
+
+    text: str
+    id: str | int | None = None
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Return the questions of a file, in order; lines without text are left out.
+
+    A line that begins with a brace is a JSON object with "question" and perhaps "id".
+
+    Raises:
+        QuestionError: the file cannot be read or holds no question, or a line is no JSON or has no question.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise QuestionError(f"{path}: cannot be read ({reason})", "Give a text file, one question a line.") from None
+    questions = [_parse(line.strip(), f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not questions:
+        raise QuestionError(f"{path}: holds no question", "Write one question a line.")
+    return questions
+
+
+def _parse(line: str, place: str) -> Question:
+    if not line.startswith("{"):
+        return Question(line)
+    advice = 'Write for example {"id": 1, "question": "Who speaks first?"}.'
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise QuestionError(f"{place}: is no JSON ({error})", advice) from None
+    text, id = said.get("question"), said.get("id")
+    if not isinstance(text, str) or not isinstance(id, str | int | None):
+        raise QuestionError(f'{place}: has no "question" in words, or an "id" that is neither text nor number', advice)
+    check_not_empty(text)
+    return Question(text, id)

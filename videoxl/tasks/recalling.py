@@ -1,0 +1,201 @@
+"""The memory that questions are answered from: a saved one, the cache's, or one that is made by watching the video.
+
+What can be done without torch, which takes seconds to import, is done first: a request is checked, and decoding begins,
+unless there is a memory already.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import MemoryFileError, VideoError
+from ..memory.cache import MemoryCache
+from ..memory.file import is_memory_file
+from ..memory.header import MemoryHeader, read_header
+from ..options import AnswerOptions, WatchOptions
+from ..planning.budget import Budget
+from ..preview import Preview
+from ..version import __version__
+from ..video.identity import content_digest
+from ..video.sources import FrameStream
+from ..video.video import Video
+
+if TYPE_CHECKING:
+    from ..memory.value import VisualMemory
+    from ..model import Progress, VideoXL
+
+Origin = Literal["video", "cache", "file"]
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """A memory and where it came from.
+
+    Args:
+        memory: of the video.
+        origin: "video" was watched, "cache" and "file" were read.
+        timings: seconds; "decode", "encode" and "condense" of watching, "load" of reading.
+        warnings: sentences about damage in the video, and about the cache.
+        path: the file that the memory is kept in; None if it is not.
+    """
+
+    memory: "VisualMemory"
+    origin: Origin
+    timings: dict[str, float]
+    warnings: tuple[str, ...]
+    path: Path | None
+
+
+class Recalling:
+    """A request for a memory, checked; a context manager that ends the reading of the video.
+
+    Args:
+        path: of a video or a saved memory.
+        folder: of the model's checkpoint.
+        watch: how a video is watched; of a saved memory, only the part of it can be chosen.
+        questions: that will be asked.
+        answer: how they will be answered.
+        cache: where memories of videos are looked for and kept; None for neither.
+
+    Raises:
+        VideoError, MemoryFileError: the file cannot be read, or the options choose no frame.
+        BudgetError: the model lacks the ratio, or the video does not fit its positions.
+        QuestionError: a question is empty or too long.
+        CheckpointError: the folder holds no checkpoint.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        folder: Path,
+        watch: WatchOptions,
+        questions: Sequence[str] = (),
+        answer: AnswerOptions | None = None,
+        cache: MemoryCache | None = None,
+    ) -> None:
+        self._path = Path(path)
+        self._preview = Preview(folder)
+        self._options = watch
+        self._cache = cache
+        self._stream: FrameStream | None = None
+        self._is_file = is_memory_file(self._path)
+        num_before = _check_memory(self._path, watch) if self._is_file else None
+        self._room = self._preview.room(questions, answer or AnswerOptions(), num_before)
+        if self._is_file:
+            return
+        self._digest = content_digest(path)
+        if cache is None or not cache.holds(self._key):
+            self._open()
+
+    def __enter__(self) -> "Recalling":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._stream is not None:
+            self._stream.__exit__(*exc_info)
+
+    def recall(
+        self,
+        model: "VideoXL",
+        on_watching: Callable[[], None] | None = None,
+        on_progress: Callable[["Progress"], None] | None = None,
+    ) -> Recalled:
+        """Return the memory; one that had to be made is kept in the cache.
+
+        Args:
+            model: loaded from the folder.
+            on_watching: called before the video is watched, if it has to be.
+            on_progress: called after every chunk of it.
+
+        Raises:
+            VideoError: the video cannot be read.
+            MemoryFileError: the saved memory is damaged, or another model's.
+            BudgetError: the video does not fit the device's free memory, or that ran out.
+        """
+        from ..memory.value import VisualMemory
+
+        began = time.perf_counter()
+        warnings: list[str] = []
+        memory: VisualMemory | None = None
+        key = "" if self._is_file else f"{self._key}-{model.fingerprint}-{str(model.dtype).removeprefix('torch.')}"
+        if self._is_file:
+            memory = VisualMemory.load(self._path, model)
+            if self._options != WatchOptions():
+                memory = model.slice(memory, self._options.start, self._options.end)
+        elif self._cache is not None:
+            try:
+                memory = self._cache.get(key, lambda path: self._load_if_fitting(path, model))
+            except MemoryFileError as error:
+                warnings.append(f"{error}; it is made again")
+        if memory is not None:
+            timings = {"decode": 0.0, "encode": 0.0, "condense": 0.0, "load": time.perf_counter() - began}
+            origin: Origin = "file" if self._is_file else "cache"
+            return Recalled(memory, origin, timings, (*warnings, *memory.warnings), self._kept(key))
+        if on_watching is not None:
+            on_watching()
+        if self._stream is None:
+            self._open()
+        watched = model.watch_plan(self._plan, on_progress, self._stream)
+        if self._cache is not None:
+            warnings += self._keep(key, watched.memory)
+        timings = watched.timings | {"load": 0.0}
+        return Recalled(watched.memory, "video", timings, (*watched.warnings, *warnings), self._kept(key))
+
+    @property
+    def _key(self) -> str:
+        """All that decides a memory but the model: content, options, and the code that chooses frames and condenses."""
+        said = [self._digest, asdict(self._options), __version__]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+
+    def _open(self) -> None:
+        """Begin to decode, after checking what can go wrong."""
+        self._plan = self._preview.plan(Video(self._path), self._options, self._room)
+        self._stream = self._plan.open()
+
+    def _load_if_fitting(self, path: Path, model: "VideoXL") -> "VisualMemory | None":
+        from ..memory.value import VisualMemory
+
+        return VisualMemory.load(path, model) if self._fits(read_header(path), model) else None
+
+    def _fits(self, header: MemoryHeader, model: "VideoXL") -> bool:
+        """Return whether it has the ratio that would be chosen now: for these questions, on this device."""
+        budget = Budget(model.config, len(header.prefix_ids), self._room, model.free_slots())
+        ratio = self._options.ratio
+        ratios = budget.fitting(header.num_visual_tokens)
+        chosen = next(iter(ratios), None) if ratio == "auto" else ratio
+        return chosen in ratios and set(header.ratios) == {chosen}
+
+    def _keep(self, key: str, memory: "VisualMemory") -> list[str]:
+        """Put a memory into the cache, and return what prevented it."""
+        assert self._cache is not None
+        try:
+            if content_digest(self._path) != self._digest:
+                return [f"{self._path}: changed while it was watched; its memory is not kept for next time"]
+            self._cache.put(key, memory.save)
+        except (MemoryFileError, VideoError) as error:
+            return [f"the memory is not kept for next time ({error})"]
+        return []
+
+    def _kept(self, key: str) -> Path | None:
+        """Return the file that the memory is in, if it is in one."""
+        return self._path if self._is_file else self._cache.path(key) if self._cache is not None else None
+
+
+def _check_memory(path: Path, watch: WatchOptions) -> int:
+    """Return the slots of a saved memory, after checking what can be checked without its tensors.
+
+    Raises:
+        MemoryFileError: it is damaged, or it is asked to be watched in another way than it was.
+    """
+    header = read_header(path)
+    if watch != WatchOptions(start=watch.start, end=watch.end):
+        raise MemoryFileError(
+            f"{path}: is a memory already; how it is watched cannot be chosen any more",
+            "Leave out --max-frames, --fps, --ratio and --sampling, or give the video.",
+        )
+    return header.length
