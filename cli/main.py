@@ -10,6 +10,7 @@ from .ask import ask
 from .index import index
 from .memory import app as memory_app
 from .models import app as models_app
+from .needle import app as needle_app
 from .runs import app as runs_app
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.command()(ask)
 app.command()(index)
 app.add_typer(memory_app, name="memory")
 app.add_typer(models_app, name="models")
+app.add_typer(needle_app, name="needle")
 app.add_typer(runs_app, name="runs")
 
 

@@ -1,12 +1,18 @@
 """Writing files so that whoever looks sees the old one or the whole new one, also after a crash."""
 
 import contextlib
+import hashlib
+import importlib.resources
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+# Files of up to so many pieces are hashed whole; of larger ones, pieces from the first to the last, evenly spaced.
+_PIECES = 16
+_PIECE_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
@@ -55,6 +61,35 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     with atomic_write(path) as file:
         # Names of files need not be Unicode; what replaces their bytes is JSON's own way to write them.
         file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+
+
+def asset(name: str) -> Path:
+    """Return the path of what comes with the package: a folder or a file in `assets/`, which may not be there."""
+    try:
+        return Path(str(importlib.resources.files("videoxl.assets").joinpath(name)))
+    except ModuleNotFoundError:
+        # Python run in a clone imports the clone, where assets lie beside the package, rather than what is installed.
+        return Path(__file__).resolve().parents[1] / "assets" / name
+
+
+def sampled_digest(path: str | os.PathLike[str]) -> str:
+    """Return a digest of a file's size and content, read at head, tail and evenly between; 32 hex digits.
+
+    Files of up to 16 MiB are read whole.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        digest = hashlib.sha256(str(size).encode())
+        if size <= _PIECES * _PIECE_BYTES:
+            digest.update(file.read())
+        else:
+            for piece in range(_PIECES):
+                file.seek((size - _PIECE_BYTES) * piece // (_PIECES - 1))
+                digest.update(file.read(_PIECE_BYTES))
+    return digest.hexdigest()[:32]
 
 
 def _umask() -> int:

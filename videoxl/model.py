@@ -1,5 +1,6 @@
 """The whole model: wires video, vision, condensing and answering together, and holds no state of any video."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -67,6 +68,19 @@ class VideoXL:
             CheckpointError: it cannot be found, is damaged, is of a kind that is not supported, or does not fit.
         """
         return cls(load_checkpoint(name, device, dtype))
+
+    def with_prompt(self, prompt: str) -> "VideoXL":
+        """Return a model with the same weights that chats in another way; its memories are its own.
+
+        Args:
+            prompt: the chat around a question, with `<image>` where the video goes and `{question}` after it.
+
+        Raises:
+            CheckpointError: one of these is missing.
+        """
+        config = replace(self.config, prompt=prompt)
+        own = hashlib.sha256(f"{self.fingerprint} {prompt}".encode()).hexdigest()[: len(self.fingerprint)]
+        return VideoXL(Checkpoint(config, self.vision, self.language, self.tokenizer, own))
 
     @property
     def device(self) -> torch.device:

@@ -1,6 +1,5 @@
 """The models that have a name: what there is to say about them, and the folder of their checkpoint."""
 
-import importlib.resources
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,11 +130,7 @@ def checkpoint_folder(name: str | Path) -> Path:
 
 
 def _bundled(name: str) -> Path:
-    try:
-        folder = Path(str(importlib.resources.files("videoxl.assets").joinpath(name)))
-    except ModuleNotFoundError:
-        # Python run in a clone imports the clone, where assets lie beside the package, rather than what is installed.
-        folder = Path(__file__).resolve().parents[2] / "assets" / name
+    folder = asset(name)
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{name}: this installation has no bundled model", "Install videoxl again, with pip.")
     return folder

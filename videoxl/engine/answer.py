@@ -47,10 +47,13 @@ class Likelihood:
     Args:
         log_probability: natural logarithm of the probability of all its tokens, the end marker included.
         num_tokens: how many those are.
+        num_likeliest: how many of them, from the first on, are the likeliest at their place: what greedy answering
+            would give.
     """
 
     log_probability: float
     num_tokens: int
+    num_likeliest: int
 
 
 def stream_answer(
@@ -142,5 +145,6 @@ def likelihoods(
             hidden = language(language.embed(ids[:, :-1]), positions, store, keep=False)
             logits = torch.cat([after_question, language.logits(hidden)], dim=1)
         chosen = logits.log_softmax(-1).gather(2, ids[..., None])
-        found.append(Likelihood(float(chosen.double().sum()), len(answer)))
+        likeliest = (logits.argmax(-1) == ids).long().cumprod(-1)
+        found.append(Likelihood(float(chosen.double().sum()), len(answer), int(likeliest.sum())))
     return found

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from videoxl.config import CHAT_PROMPT
@@ -160,7 +161,7 @@ def random_part(
     return None
 
 
-class VideoSource:
+class VideoSource(Dataset[VideoBatch]):
     """Makes the batch of any step.
 
     Args:
@@ -221,12 +222,14 @@ class VideoSource:
         most = max(1, len(spans) // 2)
         videos = [random_video(rng, self._bank, self._by_kind, frames, most) for _ in range(count)]
         asked = [self._questions(rng, shown, spans, ratio / per_frame, room) for _, shown in videos]
-        text, targets, *places = pack(self._tokenizer, asked, len(spans))
+        text, targets, segments, offsets, parts = pack(self._tokenizer, asked, len(spans))
         return VideoBatch(
             torch.from_numpy(np.stack([tokens for tokens, _ in videos])).float().flatten(1, 2),
             self._misread(rng, text, targets),
             targets,
-            *places,
+            segments,
+            offsets,
+            parts,
             families=[[question.family for question in video] for video in asked],
             so_far=torch.tensor([[so_far(shown, end) for end in spans[:, 1]] for _, shown in videos]),
             ratio=ratio,

@@ -1,10 +1,10 @@
 """Which video it is, by its content: a moved or copied file is the same video, an edited one is another."""
 
-import hashlib
 import os
 from dataclasses import dataclass
 
 from ..errors import VideoError
+from ..files import sampled_digest
 from .checks import GET_ANOTHER_COPY, check_file
 
 # Files up to so many pieces are hashed whole; of larger ones, pieces from the first to the last, evenly spaced.
@@ -47,15 +47,6 @@ def content_digest(path: str | os.PathLike[str]) -> str:
     """
     location = check_file(path)
     try:
-        with open(location, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            digest = hashlib.sha256(str(size).encode())
-            if size <= _PIECES * _PIECE_BYTES:
-                digest.update(file.read())
-            else:
-                for piece in range(_PIECES):
-                    file.seek((size - _PIECE_BYTES) * piece // (_PIECES - 1))
-                    digest.update(file.read(_PIECE_BYTES))
+        return sampled_digest(location)
     except OSError as error:
         raise VideoError(f"{path}: cannot be read ({error.strerror})", GET_ANOTHER_COPY) from None
-    return digest.hexdigest()[:32]

@@ -91,7 +91,7 @@ class FrameArray:
         """Return the planned frames in chunks, at the size that they have."""
         pieces = np.split(np.arange(len(plan)), range(chunk, len(plan), chunk)) if len(plan) else []
         chunks = (FrameChunk(self.frames[plan.indices[at]], plan.times[at], plan.indices[at]) for at in pieces)
-        return _Chunks(chunks)
+        return ChunkStream(chunks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ class WithInserted:
         return _Inserting(self.source.read(inner, chunk, size), plan, self.frames)
 
 
-class _Chunks:
+class ChunkStream:
     """A stream of chunks that need no decoding."""
 
     def __init__(self, chunks: Iterator[FrameChunk]) -> None:
@@ -165,7 +165,7 @@ class _Chunks:
         pass
 
 
-class _Inserting(_Chunks):
+class _Inserting(ChunkStream):
     """A stream with frames put in where the plan has the index -1."""
 
     def __init__(self, inner: FrameStream, plan: SamplingPlan, frames: Sequence[np.ndarray]) -> None:

@@ -353,3 +353,11 @@ def weather(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         image.save(buffer, "JPEG", quality=int(rng.integers(35, 95)))
         image = Image.open(buffer).convert("RGB")
     return image
+
+
+def plain_card(card: Card, size: int = 336) -> Image.Image:
+    """Return a card as large as the frame, RGB [size, size], in Pillow's own font: the same everywhere."""
+    shades = (tuple(COLOURS[name][0]) for name in (card.colour, card.ink))
+    card_rgb, ink_rgb = ((int(r), int(g), int(b)) for r, g, b in shades)
+    layout = Layout(1.0, 1.0, (0.5, 0.5), 0.0, "border", 0.02, "", 0.8, "upper", card_rgb, ink_rgb)
+    return draw_card(card, layout, Image.new("RGB", (size, size)))[0]

@@ -1,0 +1,143 @@
+"""`videoxl needle`: needles in a video haystack, and figures of what was found."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options, render
+from .options import Dtype
+
+app = typer.Typer(help="Needles in a video haystack.", invoke_without_command=True)
+_PROTOCOLS = "video-xl, longva, free or likelihood"
+_TASKS = "retrieval, ordering or counting"
+
+
+def parse_range(text: str) -> tuple[float, ...]:
+    """Return numbers from "128,256" or from "FIRST:LAST:STEP", the last included."""
+    try:
+        if ":" not in text:
+            return tuple(float(part) for part in text.split(","))
+        first, last, step = (float(part) for part in text.split(":"))
+        if step <= 0 or last < first or (last - first) / step > 10_000:
+            raise ValueError
+        return tuple(first + step * number for number in range(int((last - first) / step + 1e-9) + 1))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no range. Give FIRST:LAST:STEP, or numbers with commas.") from None
+
+
+def parse_lengths(text: str) -> str:
+    """Return the text, if it gives whole numbers above 0."""
+    if not all(number >= 1 and number == int(number) for number in parse_range(text)):
+        raise typer.BadParameter(f"{text!r} has a length that is no whole number of frames above 0.")
+    return text
+
+
+def parse_depths(text: str) -> str:
+    """Return the text, if it gives per cents."""
+    if not all(0 <= number <= 100 for number in parse_range(text)):
+        raise typer.BadParameter(f"{text!r} has a depth that is not between 0 and 100 per cent.")
+    return text
+
+
+@app.callback()
+def needle(
+    context: typer.Context,
+    haystack: Annotated[
+        str, typer.Option("--haystack", metavar="VIDEO|FOLDER|synthetic:SEED", help="What needles are put into.")
+    ] = "synthetic:0",
+    needles: Annotated[
+        str, typer.Option("--needles", metavar="FILE|bundled", help="Needle file, or the set that comes along.")
+    ] = "bundled",
+    lengths: Annotated[
+        str,
+        typer.Option("--lengths", callback=parse_lengths, metavar="RANGE", help="Frames of haystack, FIRST:LAST:STEP."),
+    ] = "128:1024:128",
+    depths: Annotated[
+        str, typer.Option("--depths", callback=parse_depths, metavar="RANGE", help="Per cent before the needle.")
+    ] = "0:100:25",
+    ratio: Annotated[int, typer.Option("--ratio", min=1, help="Visual tokens that one memory slot sums up.")] = 16,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command goes on in it.")] = Path(
+        "needle-run"
+    ),
+    protocol: Annotated[str, typer.Option("--protocol", help=f"How to ask and score: {_PROTOCOLS}.")] = "free",
+    task: Annotated[str, typer.Option("--task", help=f"What to ask: {_TASKS}.")] = "retrieval",
+    per_video: Annotated[
+        int, typer.Option("--needles-per-video", min=1, help="Put so many into a video and ask about each.")
+    ] = 1,
+    distractors: Annotated[int, typer.Option("--distractors", min=0, help="Other needles that nobody asks about.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn: further places, order of options.")] = 0,
+    model: options.ModelName = "videoxl-nano",
+    device: options.Device = "auto",
+    dtype: options.DtypeOption = Dtype.auto,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes; on GPUs, one each.")] = 1,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Put needles into long videos at known depths and ask about them.
+
+    Without options this runs the bundled needles in a synthetic haystack. Killed at any point, the same command goes
+    on where it was. The summary goes to stdout, progress to stderr; `heatmap.png` and all results to the folder.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with render.error_boundary(debug):
+        from videoxl.tasks.needle.settings import NeedleSettings
+
+        settings = NeedleSettings(
+            model=model,
+            haystack=haystack,
+            needles=needles,
+            lengths=tuple(int(length) for length in parse_range(lengths)),
+            depths=parse_range(depths),
+            ratio=ratio,
+            protocol=protocol,
+            task=task,
+            per_video=per_video,
+            distractors=distractors,
+            seed=seed,
+            dtype=dtype.value,
+        )
+        from videoxl.tasks.needle.run import devices, run_needles
+
+        from .needle_live import NeedleDisplay
+
+        with NeedleDisplay(settings, enabled=not quiet) as display:
+            summary = run_needles(out, settings, devices(device, workers), display.on_event)
+        _show(out, json)
+        if not quiet:
+            render.message(f"results, summary and heat map are in {out}")
+        if summary.failed:
+            render.message(f"error: {summary.failed} of {summary.total} cells failed; see {out / 'failures.jsonl'}")
+            raise typer.Exit(1)
+
+
+def _show(folder: Path, json: bool) -> None:
+    from videoxl.tasks.needle.run import read_summary
+
+    text, content = read_summary(folder)
+    if json:
+        render.print_json(content)
+    else:
+        typer.echo(text.rstrip())
+
+
+@app.command()
+def plot(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Folders of needle runs.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write OUT.png and OUT.svg (one run: into its folder).")
+    ] = None,
+    debug: options.Debug = False,
+) -> None:
+    """Draw the heat map of a run again, or those of several side by side."""
+    with render.error_boundary(debug):
+        from videoxl.tasks.needle.run import compare
+
+        if out is None:
+            out = folders[0] / "heatmap" if len(folders) == 1 else Path("needle-compared")
+        compare(folders, out.with_suffix("") if out.suffix in (".png", ".svg") else out)
+        render.message(f"drawn: {out.with_suffix('')}.png and .svg")

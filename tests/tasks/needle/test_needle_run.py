@@ -1,0 +1,235 @@
+"""Whole runs: equal to watching every video by itself, complete after whatever ends them, refused where wrong."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import checkpoint
+from typer.testing import CliRunner
+
+from videoxl import VideoXL
+from videoxl.cli.main import app
+from videoxl.errors import RunError
+from videoxl.runs.engine import load_results
+from videoxl.tasks.needle.haystacks import open_haystacks
+from videoxl.tasks.needle.needles import load_needles
+from videoxl.tasks.needle.run import run_needles
+from videoxl.tasks.needle.settings import NeedleSettings
+from videoxl.tasks.needle.watcher import Watcher, Work
+from videoxl.video.sources import WithInserted
+from videoxl.world.synthetic import Synthetic
+
+COLOURS = ["red", "blue", "green", "black", "white"]
+FIVE = [
+    {"card": {"kind": "shape", "text": shape, "colour": colour, "ink": "orange"}, "question": f"What is {shape}?",
+     "answer": colour, "options": COLOURS}
+    for shape, colour in zip(["circle", "square", "star", "heart", "cross"], COLOURS, strict=True)
+]  # fmt: skip
+
+
+@pytest.fixture
+def five(tmp_path: Path) -> Path:
+    (tmp_path / "five.jsonl").write_text("\n".join(map(json.dumps, FIVE)))
+    return tmp_path / "five.jsonl"
+
+
+@pytest.fixture
+def settings(model_folder: Path, five: Path) -> NeedleSettings:
+    return NeedleSettings(
+        model=str(model_folder), needles=str(five), lengths=(6, 11), depths=(0.0, 50.0, 100.0), ratio=4, dtype="float32"
+    )
+
+
+def plain(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run without what differs between two runs: the time, and what was shared with neighbours."""
+    varying = ("seconds", "encoded", "condensed")
+    return [{name: value for name, value in row.items() if name not in varying} for row in load_results(folder)]
+
+
+def test_shared_work_gives_the_memories_of_watching_each_video_by_itself() -> None:
+    model = VideoXL(checkpoint())
+    needles = load_needles("bundled")[:2]
+    (haystack,) = open_haystacks("synthetic:3", one_a_second=False)
+    watcher, work = Watcher(model, 4, 32), Work()
+    for length in (9, 40):
+        for places in ([0, 0], [3, 7], [length, length], [2, 5]):  # the last begins again: it is before the others
+            memory = watcher.watch(haystack, length, needles, places, work)
+            pictures = [needle.picture() for needle in needles]
+            source = WithInserted(Synthetic(3), pictures, places)
+            naive = model.watch(source, max_frames=length, fps=None, ratio=4)
+            assert memory.num_visual_tokens == naive.num_visual_tokens and memory.ratios == naive.ratios
+            for (keys, values), (naive_keys, naive_values) in zip(memory.layers, naive.layers, strict=True):
+                torch.testing.assert_close(keys, naive_keys, atol=1e-5, rtol=1e-5)
+                torch.testing.assert_close(values, naive_values, atol=1e-5, rtol=1e-5)
+    assert work.encoded == 9 + 40 + 2
+    # By hand, for 9 and then 40 frames: all; up to the needle and what follows; what is new and follows; all again.
+    assert work.condensed == (11 + 3 + 8 + 6 + 2 + 2 + 9) + (42 + 3 + 39 + 37 + 2 + 2 + 40)
+
+
+def test_a_fork_is_the_same_to_the_bit_as_feeding_all_frames_in_one_go() -> None:
+    model = VideoXL(checkpoint())
+    needles = load_needles("bundled")[:1]
+    (haystack,) = open_haystacks("synthetic:0", one_a_second=False)
+    shared = Watcher(model, 4, 32)
+    for place in (0, 5, 17, 20):
+        memory = shared.watch(haystack, 20, needles, [place], Work())
+        alone = Watcher(model, 4, 32).watch(haystack, 20, needles, [place], Work())
+        for pair, other in zip(memory.layers, alone.layers, strict=True):
+            assert torch.equal(pair[0], other[0]) and torch.equal(pair[1], other[1])
+
+
+def test_a_run_has_a_row_a_trial_and_all_reports(settings: NeedleSettings, tmp_path: Path) -> None:
+    summary = run_needles(tmp_path / "run", settings)
+    assert (summary.done, summary.failed) == (6, 0)
+    rows = load_results(tmp_path / "run")
+    assert [(row["length"], row["depth"], row["trial"]) for row in rows] == [
+        (length, depth, trial) for length in (6, 11) for depth in (0.0, 50.0, 100.0) for trial in range(5)
+    ]
+    assert {*["length", "depth", "trial", "needle", "question", "response", "answer", "score", "seconds", "slots"]} <= {
+        *rows[0]
+    }
+    assert sum(row["encoded"] for row in rows if row["length"] == 6) == 6 + 5  # each frame and each needle once
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= {
+        "results.jsonl", "summary.json", "summary.md", "heatmap.png", "heatmap.svg", "records",
+    }  # fmt: skip
+    again = run_needles(tmp_path / "run", settings)
+    assert again.resumed == 6 and load_results(tmp_path / "run") == rows
+
+
+def test_two_workers_find_what_one_finds(settings: NeedleSettings, tmp_path: Path) -> None:
+    run_needles(tmp_path / "one", settings)
+    run_needles(tmp_path / "two", settings, devices=("cpu", "cpu"))
+    assert plain(tmp_path / "one") == plain(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"protocol": "video-xl"},
+        {"protocol": "likelihood"},
+        {"protocol": "longva"},
+        {"per_video": 5},
+        {"per_video": 2, "distractors": 2},
+        {"task": "ordering", "protocol": "video-xl"},
+        {"task": "counting", "protocol": "likelihood"},
+        {"task": "counting"},
+    ],
+)
+def test_every_protocol_and_task_runs(settings: NeedleSettings, tmp_path: Path, changes: dict[str, Any]) -> None:
+    settings = replace(settings, lengths=(12,), depths=(50.0,), **changes)
+    assert run_needles(tmp_path / "run", settings).failed == 0
+    rows = load_results(tmp_path / "run")
+    assert len(rows) == 5 * changes.get("per_video", 1)
+    assert all(row["score"] in (0.0, 1.0) for row in rows)
+
+
+def test_a_folder_of_haystacks(settings: NeedleSettings, tmp_path: Path, clip: Path) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (folder / name).write_bytes(clip.read_bytes())
+    (folder / "notes.txt").write_text("no video")
+    settings = replace(settings, haystack=str(folder), lengths=(5, 8), depths=(100.0,))
+    run_needles(tmp_path / "run", settings)
+    assert [(row["haystack"], row["length"]) for row in load_results(tmp_path / "run")[::5]] == [
+        ("a.mp4", 5), ("a.mp4", 8), ("b.mp4", 5), ("b.mp4", 8),
+    ]  # fmt: skip
+    longva = replace(settings, protocol="longva")  # one frame a second of 8 seconds
+    run_needles(tmp_path / "longva", longva)
+    with pytest.raises(RunError, match=r"a.mp4: this haystack has 8 frames at one a second, too few for .* 9"):
+        run_needles(tmp_path / "other", replace(longva, lengths=(9,)))
+
+
+def test_other_settings_are_refused_and_named(settings: NeedleSettings, tmp_path: Path, five: Path) -> None:
+    settings = replace(settings, lengths=(6,), depths=(0.0,))
+    run_needles(tmp_path / "run", settings)
+    with pytest.raises(RunError, match="ratio: 4 → 2"):
+        run_needles(tmp_path / "run", replace(settings, ratio=2))
+    five.write_text(five.read_text().replace("What is", "Say what is"))
+    with pytest.raises(RunError, match="needles_file"):
+        run_needles(tmp_path / "run", settings)
+
+
+def test_kills_lose_and_double_nothing(settings: NeedleSettings, tmp_path: Path) -> None:
+    run_needles(tmp_path / "whole", settings)
+    command = [
+        sys.executable, "-c", "from videoxl.cli.main import app; app()", "needle", "--model", settings.model,
+        "--needles", settings.needles, "--lengths", "6,11", "--depths", "0:100:50", "--ratio", "4",
+        "--dtype", "float32", "--device", "auto", "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+    rng = random.Random(0)
+    for _ in range(3):  # the run engine's own tests kill more often
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ
+        )
+        assert process.stderr is not None
+        process.stderr.readline()  # a cell is done, or all of them were
+        time.sleep(rng.random() / 5)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    run_needles(tmp_path / "run", settings)
+    assert plain(tmp_path / "run") == plain(tmp_path / "whole")
+
+
+def invoke(*options: object) -> Any:
+    return CliRunner().invoke(app, ["needle", *map(str, options)])
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--depths", "120"], 2, "not between 0 and 100"),
+        (["--lengths", "0:5"], 2, "is no range"),
+        (["--lengths", "1.5"], 2, "no whole number of frames"),
+        (["--needles", "gone.jsonl"], 1, "cannot be read"),
+        (["--haystack", "gone.mp4"], 1, "gone.mp4"),
+        (["--haystack", "synthetic:x"], 1, "no whole number"),
+        (["--protocol", "guess"], 1, "protocol 'guess'"),
+        (["--ratio", "3"], 1, "ratio 3 is not among those"),
+        (["--lengths", "900000"], 1, "positions"),
+        (["--needles-per-video", "9"], 1, "9 needles with different questions"),
+        (["--task", "ordering", "--distractors", "1"], 1, "they are for retrieval"),
+        (["--out", "/proc/run"], 1, "/proc/run"),
+    ],
+)
+def test_what_is_wrong_is_said_before_any_model_is_loaded(
+    options: list[str], code: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(VideoXL, "from_pretrained", lambda *_: pytest.fail("a model was loaded"))
+    result = invoke("--out", tmp_path / "run", *options)
+    assert result.exit_code == code and words.lower() in result.output.lower(), result.output
+    assert "Traceback" not in result.output
+
+
+def test_the_command_prints_the_table_and_draws_runs_side_by_side(settings: NeedleSettings, tmp_path: Path) -> None:
+    options = ["--model", settings.model, "--needles", settings.needles, "--lengths", "6,9", "--depths", "0", "--ratio"]
+    for ratio in (4, 2):
+        result = invoke(*options, ratio, "--out", tmp_path / f"r{ratio}", "--quiet")
+        assert result.exit_code == 0 and "| 0 % |" in result.output, result.output
+    result = invoke("plot", tmp_path / "r4", tmp_path / "r2", "--out", tmp_path / "both")
+    assert result.exit_code == 0 and (tmp_path / "both.png").exists() and (tmp_path / "both.svg").exists()
+    (tmp_path / "r4" / "heatmap.png").unlink()
+    assert invoke("plot", tmp_path / "r4").exit_code == 0 and (tmp_path / "r4" / "heatmap.png").exists()
+    assert invoke("plot", tmp_path).exit_code == 1
+
+
+def test_a_synthetic_haystack_is_the_same_for_everybody_and_has_no_end() -> None:
+    source = Synthetic(5)
+    plan = source.sample(70, None, None, None, "uniform")
+    whole = np.concatenate([chunk.frames for chunk in source.read(plan, 32)])
+    assert whole.shape == (70, 144, 256, 3) and len(np.unique(whole.reshape(70, -1), axis=0)) == 70
+    parts = replace(plan, indices=plan.indices[[3, 40, 69]], times=plan.times[[3, 40, 69]])
+    np.testing.assert_array_equal(next(iter(source.read(parts))).frames, whole[[3, 40, 69]])
+    other = next(iter(Synthetic(6).read(plan))).frames
+    assert not np.array_equal(other, whole[:32])

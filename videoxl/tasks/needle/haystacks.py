@@ -1,0 +1,84 @@
+"""What needles are put into."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import RunError, VideoError
+from ...video.identity import content_digest
+from ...video.sampling import SamplingPlan
+from ...video.sources import FrameSource
+from ...video.video import Video
+from ...world.synthetic import Synthetic
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True, eq=False)
+class Haystack:
+    """A long video without needles.
+
+    Args:
+        name: how results call it.
+        source: its frames.
+        one_a_second: frames are taken from the start, one a second of video; otherwise evenly from all of it.
+        content: tells it from others, whatever their names.
+    """
+
+    name: str
+    source: FrameSource
+    one_a_second: bool
+    content: str
+
+    def frames(self, length: int) -> SamplingPlan:
+        """Return `length` of its frames.
+
+        Raises:
+            RunError: it has fewer.
+        """
+        if isinstance(self.source, Synthetic):
+            return self.source.sample(length, None, None, None, "uniform")
+        if self.one_a_second:
+            plan = self.source.sample(1 << 31, 1.0, None, None, "uniform")
+            plan = SamplingPlan(plan.indices[:length], plan.times[:length], plan.mode)
+        else:
+            plan = self.source.sample(length, None, None, None, "uniform")
+        if len(plan) < length:
+            unit = "frames at one a second" if self.one_a_second else "frames"
+            raise RunError(
+                f"{self.name}: this haystack has {len(plan)} {unit}, too few for a length of {length}",
+                "Give a longer video or shorter lengths, or use --haystack synthetic:0, which has no end.",
+            )
+        return plan
+
+
+def open_haystacks(text: str, one_a_second: bool) -> tuple[Haystack, ...]:
+    """Return the haystacks that a text names: a video, a folder of videos, or "synthetic:SEED".
+
+    Files of a folder that are no videos are passed over.
+
+    Raises:
+        RunError: there is none.
+        VideoError: the video cannot be read.
+    """
+    kind, _, seed = text.partition(":")
+    if kind == SYNTHETIC:
+        if seed and not seed.isdigit():
+            raise RunError(f"{text}: the seed {seed!r} is no whole number", "Write, for example, synthetic:7.")
+        return (Haystack(text, Synthetic(int(seed or 0)), one_a_second, text),)
+    path = Path(text)
+    if not path.is_dir():
+        return (_of_file(path, one_a_second),)
+    found = []
+    for file in sorted(path.iterdir()):
+        if file.is_file():
+            try:
+                found.append(_of_file(file, one_a_second))
+            except VideoError:
+                continue
+    if not found:
+        raise RunError(f"{text}: there is no video in this folder", "Give a video, or a folder with videos.")
+    return tuple(found)
+
+
+def _of_file(path: Path, one_a_second: bool) -> Haystack:
+    return Haystack(path.name, Video(path), one_a_second, content_digest(path))

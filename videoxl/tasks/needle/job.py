@@ -1,0 +1,88 @@
+"""The work of one cell: all trials of a haystack, length and depth."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...model import VideoXL
+from ...runs.job import Item
+from .haystacks import Haystack, open_haystacks
+from .needles import Needle, load_needles
+from .settings import ROOM, NeedleSettings
+from .trials import trials
+from .watcher import Watcher, Work
+
+
+@dataclass(frozen=True)
+class NeedleJob:
+    """Makes workers for a needle run.
+
+    Args:
+        settings: of the run.
+    """
+
+    settings: NeedleSettings
+
+    def setup(self, device: str) -> Callable[[Item], list[dict[str, Any]]]:
+        """Load the model on a device and return the function that does a cell."""
+        settings = self.settings
+        model = VideoXL.from_pretrained(settings.model, device, settings.dtype)
+        haystacks = open_haystacks(settings.haystack, settings.rules().one_a_second)
+        return CellWorker(model, settings, load_needles(settings.needles), haystacks)
+
+
+class CellWorker:
+    """Does cells, the cheapest in the order of `items`.
+
+    Args:
+        model: is asked.
+        settings: of the run.
+        needles: what is put in.
+        haystacks: what it is put into.
+    """
+
+    def __init__(
+        self,
+        model: VideoXL,
+        settings: NeedleSettings,
+        needles: tuple[Needle, ...],
+        haystacks: tuple[Haystack, ...],
+    ) -> None:
+        self._model, self._settings, self._needles = model, settings, needles
+        self._haystacks = {haystack.name: haystack for haystack in haystacks}
+        self._watcher = Watcher(model, settings.ratio, ROOM)
+
+    def __call__(self, item: Item) -> list[dict[str, Any]]:
+        """Return a row for every question of a cell; the fields are those of `ROW_FIELDS`."""
+        settings, rules = self._settings, self._settings.rules()
+        haystack, length, depth = (item.data[name] for name in ("haystack", "length", "depth"))
+        rows = []
+        # Videos whose first needle comes later share more with those before them.
+        made = trials(self._needles, settings.trial_options, length, depth)
+        for trial in sorted(made, key=lambda trial: trial.places[0]):
+            began, work = time.perf_counter(), Work()
+            memory = self._watcher.watch(self._haystacks[haystack], length, trial.shown, trial.places, work)
+            for needle in trial.asked:
+                said = rules.ask(self._model, memory, needle, rotated=settings.task != "retrieval")
+                rows.append(
+                    {
+                        "length": length,
+                        "depth": depth,
+                        "trial": trial.number,
+                        "needle": needle.name,
+                        "question": said.question,
+                        "response": said.response,
+                        "answer": needle.answer,
+                        "score": said.score,
+                        "seconds": round(time.perf_counter() - began, 4),
+                        "slots": memory.length,
+                        "haystack": haystack,
+                        "places": list(trial.places),
+                        "frames": length + len(trial.shown),
+                        "encoded": work.encoded,
+                        "condensed": work.condensed,
+                    }
+                )
+                began, work = time.perf_counter(), Work()
+        return sorted(rows, key=lambda row: row["trial"])

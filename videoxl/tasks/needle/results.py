@@ -1,0 +1,156 @@
+"""What finished trials say: shares with their intervals, by cell, column and row, and the records of other scripts."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...files import atomic_write, write_json
+from ..tables import Count
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Counts by length and depth.
+
+    Args:
+        cells: right answers and questions, by length and depth; finished cells only.
+        saving: how many times fewer frames were encoded and condensed than if every video had been watched by itself.
+    """
+
+    cells: dict[tuple[int, float], Count]
+    saving: tuple[float, float]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Lengths that have a finished cell, ascending."""
+        return sorted({length for length, _ in self.cells})
+
+    @property
+    def depths(self) -> list[float]:
+        """Depths that have a finished cell, ascending."""
+        return sorted({depth for _, depth in self.cells})
+
+    @property
+    def overall(self) -> Count:
+        """All questions."""
+        return _sum(self.cells.values())
+
+    def column(self, length: int) -> Count:
+        """All questions of a length."""
+        return _sum(count for (at, _), count in self.cells.items() if at == length)
+
+    def at_depth(self, depth: float) -> Count:
+        """All questions of a depth."""
+        return _sum(count for (_, at), count in self.cells.items() if at == depth)
+
+
+def _sum(counts: Iterable[Count]) -> Count:
+    return sum(counts, Count())
+
+
+def grid(rows: Sequence[Row]) -> Grid:
+    """Return the counts of finished trials."""
+    cells: dict[tuple[int, float], Count] = defaultdict(Count)
+    videos: dict[tuple[str, int, float, int], int] = {}
+    for row in rows:
+        cells[row["length"], row["depth"]] += Count(int(row["score"] == 1.0), 1)
+        videos[row["haystack"], row["length"], row["depth"], row["trial"]] = row["frames"]
+    alone = sum(videos.values())
+    saving = tuple(alone / max(1, sum(row[work] for row in rows)) for work in ("encoded", "condensed"))
+    return Grid(dict(cells), (saving[0], saving[1]))
+
+
+def summary(rows: Sequence[Row], settings: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+    """Return the summary for JSON: every cell, every length, every depth, and all, with 95 % Wilson intervals."""
+    found = grid(rows)
+    return {
+        **about,
+        "settings": settings,
+        "overall": found.overall.as_dict() if rows else None,
+        "lengths": [{"length": length, **found.column(length).as_dict()} for length in found.lengths],
+        "depths": [{"depth": depth, **found.at_depth(depth).as_dict()} for depth in found.depths],
+        "cells": [
+            {"length": length, "depth": depth, **found.cells[length, depth].as_dict()}
+            for length, depth in sorted(found.cells)
+        ],
+        "saving": {"encoded": round(found.saving[0], 2), "condensed": round(found.saving[1], 2)},
+        "seconds": round(sum(row["seconds"] for row in rows), 1),
+    }
+
+
+def markdown(rows: Sequence[Row], title: str) -> str:
+    """Return a table of depths by lengths; the mean never stands without the columns that it is of."""
+    found = grid(rows)
+    lines = [f"# {title}", "", "| depth | " + " | ".join(f"{length} frames" for length in found.lengths) + " |"]
+    lines.append("|---|" + "---|" * len(found.lengths))
+    for depth in found.depths:
+        counts = [found.cells.get((length, depth), Count()) for length in found.lengths]
+        lines.append(f"| {depth:g} % | " + " | ".join(map(_cell, counts)) + " |")
+    lines.append("| all depths | " + " | ".join(_cell(found.column(length)) for length in found.lengths) + " |")
+    encoded, condensed = found.saving
+    lines += [
+        "",
+        f"All: {found.overall}; a cell reads `right/asked = share (95 % Wilson interval)`.",
+        "",
+        f"Work shared between trials: {encoded:.1f} times fewer frames encoded and {condensed:.1f} times fewer "
+        "condensed than by watching every video by itself.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(count: Count) -> str:
+    return str(count) if count.asked else "-"
+
+
+def longva_records(rows: Sequence[Row]) -> list[dict[str, float]]:
+    """Return the records that LongVA's plotting reads: one a cell, with its mean score."""
+    cells = sorted(grid(rows).cells.items())
+    return [{"Num. Frame": length, "Document Depth": depth, "Score": count.share} for (length, depth), count in cells]
+
+
+def reference_records(rows: Sequence[Row], model: str) -> dict[str, dict[str, Any]]:
+    """Return the records of the needle tester that the reference descends from: one file a cell, by file name."""
+    records = {}
+    for (length, depth), count in sorted(grid(rows).cells.items()):
+        mine = [row for row in rows if (row["length"], row["depth"]) == (length, depth)]
+        name = f"{model.replace('.', '_')}_modality_image_len_{length}_depth_{depth:g}_results.json"
+        records[name] = {
+            "model": model,
+            "context_length": length,
+            "depth_percent": depth,
+            "version": 1,
+            "needle": [row["needle"] for row in mine],
+            "model_response": [row["response"] for row in mine],
+            "score": count.share,
+            "test_duration_seconds": round(sum(row["seconds"] for row in mine), 4),
+        }
+    return records
+
+
+def write_reports(folder: Path, rows: Sequence[Row], settings: dict[str, Any], about: dict[str, Any]) -> None:
+    """Write summary.json, summary.md and the records of other scripts into a run's folder; figures are drawn apart."""
+    name = Path(settings["model"]).name
+    write_json(folder / "summary.json", summary(rows, settings, about))
+    _write(folder / "summary.md", markdown(rows, title(settings, len(rows))))
+    _write(folder / "records" / "longva" / "all_accuracies.json", json.dumps(longva_records(rows), indent=1))
+    for file, record in reference_records(rows, name).items():
+        write_json(folder / "records" / "video-xl" / file, record)
+
+
+def title(settings: dict[str, Any], count: int) -> str:
+    """Return what a figure or table is of: model, ratio, protocol, task and number of questions."""
+    what = "" if settings["task"] == "retrieval" else f", {settings['task']}"
+    return (
+        f"{Path(settings['model']).name}, ratio {settings['ratio']}, protocol {settings['protocol']}{what}, n = {count}"
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as file:
+        file.write(text.encode())

@@ -1,0 +1,137 @@
+"""What can be chosen about a needle run, and its items, checked before any model is loaded."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...checkpoints.hub import checkpoint_folder
+from ...errors import RunError
+from ...options import WatchOptions
+from ...preview import Preview
+from ...runs.job import Item
+from ...video.sources import FrameArray
+from .haystacks import SYNTHETIC, Haystack, open_haystacks
+from .needles import BUNDLED, Needle, load_needles
+from .protocols import PROTOCOLS, Protocol
+from .trials import TASKS, TrialOptions, trials
+
+ROOM = 512  # slots for a question with its options, and the answer
+LENGTHS = tuple(range(128, 1025, 128))
+DEPTHS = (0.0, 25.0, 50.0, 75.0, 100.0)
+
+
+@dataclass(frozen=True)
+class NeedleSettings:
+    """A needle run. Two runs with the same settings and the same model give the same results.
+
+    Args:
+        model: a name, folder or hub id.
+        haystack: a video, a folder of videos, or "synthetic:SEED".
+        needles: a needle file (see `load_needles`), or "bundled".
+        lengths: frames of the haystack.
+        depths: per cent of the haystack that stand before the (first) needle.
+        ratio: visual tokens per VST.
+        protocol: one of `PROTOCOLS`: how questions are put and scored.
+        task: one of `TASKS`.
+        per_video: needles in a video, all of which are asked about.
+        distractors: other needles in a video.
+        seed: of what is drawn.
+        dtype: of the weights.
+    """
+
+    model: str = "videoxl-nano"
+    haystack: str = f"{SYNTHETIC}:0"
+    needles: str = BUNDLED
+    lengths: tuple[int, ...] = LENGTHS
+    depths: tuple[float, ...] = DEPTHS
+    ratio: int = 16
+    protocol: str = "free"
+    task: str = "retrieval"
+    per_video: int = 1
+    distractors: int = 0
+    seed: int = 0
+    dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        for wrong, problem, advice in (
+            (self.protocol not in PROTOCOLS, f"protocol {self.protocol!r}", f"Give one of {', '.join(PROTOCOLS)}."),
+            (self.task not in TASKS, f"task {self.task!r}", f"Give one of {', '.join(TASKS)}."),
+            (not self.lengths or min(self.lengths, default=0) < 1, "a length below 1", "Give frames, such as 128,256."),
+            (not self.depths, "no depth", "Give per cents, such as 0,50,100."),
+            (any(not 0 <= depth <= 100 for depth in self.depths), f"depths {_plain(self.depths)}: not only per cents",
+             "Give depths from 0 to 100."),
+            (self.per_video < 1, f"{self.per_video} needles a video", "Give at least 1."),
+            (self.distractors < 0, f"{self.distractors} distractors", "Give 0 or more."),
+            (self.task != "retrieval" and self.per_video + self.distractors > 1,
+             f"needles per video and distractors with the task {self.task}", "They are for retrieval."),
+        ):  # fmt: skip
+            if wrong:
+                raise RunError(problem, advice)
+
+    @property
+    def trial_options(self) -> TrialOptions:
+        """What a trial is made of."""
+        return TrialOptions(self.task, self.per_video, self.distractors, self.seed)
+
+    def rules(self) -> Protocol:
+        """Return the protocol."""
+        return PROTOCOLS[self.protocol]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings for JSON; where runs are told apart by them, files are known by their content."""
+        return asdict(self)
+
+
+def prepare(settings: NeedleSettings) -> tuple[tuple[Needle, ...], tuple[Haystack, ...], list[Item]]:
+    """Return needles, haystacks and the items of a run: one for each haystack, length and depth.
+
+    Raises:
+        RunError: a file is missing or wrong, a haystack is too short, or the needles do not fit the task.
+        VideoError: the haystack is no video that can be read.
+        BudgetError: the model has no such ratio, or the longest video does not fit its positions.
+        CheckpointError: there is no such model.
+    """
+    rules = settings.rules()
+    needles = load_needles(settings.needles)
+    shown = 0
+    for length in settings.lengths:
+        for trial in trials(needles, settings.trial_options, length, settings.depths[0]):
+            shown = max(shown, len(trial.shown))
+            for needle in trial.asked:
+                rules.check(needle)
+    longest = max(settings.lengths) + shown
+    blank = FrameArray(np.empty((longest, 1, 1, 3), np.uint8))  # how many frames there are is all that matters here
+    watching = WatchOptions(max_frames=longest, fps=None, ratio=settings.ratio)
+    Preview(checkpoint_folder(settings.model)).plan(blank, watching, ROOM)
+    haystacks = open_haystacks(settings.haystack, rules.one_a_second)
+    for haystack in haystacks:
+        haystack.frames(max(settings.lengths))
+    return needles, haystacks, items(settings, [haystack.name for haystack in haystacks])
+
+
+def items(settings: NeedleSettings, haystacks: Sequence[str]) -> list[Item]:
+    """Return the items of a run, in an order in which neighbours share the most."""
+    return [
+        Item(f"{haystack}|{length}|{depth:g}", {"haystack": haystack, "length": length, "depth": depth})
+        for haystack in haystacks
+        for length in settings.lengths
+        for depth in sorted(settings.depths)
+    ]
+
+
+def check_folder(folder: Path) -> None:
+    """Raise RunError if results cannot be written to a folder; it is made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written to ({error.strerror})", "Choose another folder: --out.") from None
+
+
+def _plain(numbers: Sequence[float]) -> str:
+    return ", ".join(f"{number:g}" for number in numbers)

@@ -1,0 +1,138 @@
+"""Memories of videos that differ by their needles only, with what they share done once.
+
+A frame of the haystack goes through the vision tower once. Up to the first needle, all videos of one length are the
+same: their windows are condensed once, and each video goes on from a fork. What comes out is what watching each video
+by itself gives, to the bit where the device computes the same product the same way twice.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...engine.watching import Watching
+from ...memory.value import VisualMemory
+from ...model import VideoXL
+from ...network.devices import cpu_threads
+from ...options import WatchOptions
+from ...planning.watch_plan import CHUNK_FRAMES, WatchPlan
+from ...video.sampling import SamplingPlan
+from ...video.sources import FrameArray
+from .haystacks import Haystack
+from .needles import Needle
+
+_KEPT_BYTES = 4 << 30  # visual tokens of frames, on the CPU
+
+
+@dataclass
+class Work:
+    """Frames that went through a stage; for a trial, or of several added up."""
+
+    encoded: int = 0
+    condensed: int = 0
+
+
+@dataclass
+class _Shared:
+    """The beginning that the videos of one haystack, length and number of needles have in common."""
+
+    key: tuple[str, int, int]
+    plan: WatchPlan
+    tokens: Tensor  # [t, p, hidden] of the haystack's frames
+    watching: Watching
+    fed: int = 0
+
+
+class Watcher:
+    """Makes memories; remembers visual tokens, and the beginning that the last videos shared.
+
+    Args:
+        model: watches.
+        ratio: visual tokens per VST.
+        room: slots to leave for a question and its answer.
+    """
+
+    def __init__(self, model: VideoXL, ratio: int, room: int) -> None:
+        self._model, self._ratio, self._room = model, ratio, room
+        self._chunks: OrderedDict[tuple[str, bytes], Tensor] = OrderedDict()
+        self._needles: dict[str, Tensor] = {}
+        self._shared: _Shared | None = None
+
+    def watch(
+        self, haystack: Haystack, length: int, shown: Sequence[Needle], places: Sequence[int], work: Work
+    ) -> VisualMemory:
+        """Return the memory of `length` frames of a haystack and the needles.
+
+        Cheapest if the first place is not before that of the video before.
+
+        Args:
+            haystack: where the frames come from.
+            length: how many.
+            shown: the needles.
+            places: for each, how many frames of the haystack stand before it; ascending.
+            work: is told what had to be done.
+        """
+        with cpu_threads(self._model.device):
+            needles = [self._needle(needle, work) for needle in shown]
+            key, first = (haystack.name, length, len(shown)), places[0]
+            shared = self._shared
+            if shared is None or shared.key != key or shared.fed > first:
+                shared = self._shared = self._begin(key, haystack, work)
+            work.condensed += first - shared.fed
+            self._feed(shared.watching, shared.tokens[shared.fed : first])
+            shared.fed = first
+            watching = shared.watching.fork()
+            pieces, done = [], first
+            for tokens, place in zip(needles, places, strict=True):
+                pieces += [shared.tokens[done:place], tokens]
+                done = place
+            rest = torch.cat([*pieces, shared.tokens[done:]])
+            work.condensed += len(rest)
+            self._feed(watching, rest)
+            return watching.finish()
+
+    def _begin(self, key: tuple[str, int, int], haystack: Haystack, work: Work) -> _Shared:
+        _, length, num_needles = key
+        frames = haystack.frames(length)
+        tokens = self._tokens(haystack, frames, work)
+        # How many frames there are is all that a plan needs to know.
+        blank = FrameArray(np.empty((length + num_needles, 1, 1, 3), np.uint8))
+        options = WatchOptions(max_frames=length + num_needles, fps=None, ratio=self._ratio)
+        plan = self._model.plan(blank, options=options, room=self._room)
+        return _Shared(key, plan, tokens, self._model.watching(plan))
+
+    def _feed(self, watching: Watching, tokens: Tensor) -> None:
+        for start in range(0, len(tokens), CHUNK_FRAMES):
+            watching.feed(tokens[start : start + CHUNK_FRAMES].to(self._model.device))
+
+    def _needle(self, needle: Needle, work: Work) -> Tensor:
+        if needle.name not in self._needles:
+            self._needles[needle.name] = self._model.encode_frames(needle.picture()[None]).cpu()
+            work.encoded += 1
+        return self._needles[needle.name]
+
+    def _tokens(self, haystack: Haystack, frames: SamplingPlan, work: Work) -> Tensor:
+        """Return the visual tokens of frames [t, p, hidden], on the CPU; whole chunks, as far as they are known."""
+        at = np.split(np.arange(len(frames)), range(CHUNK_FRAMES, len(frames), CHUNK_FRAMES))
+        keys = [(haystack.name, frames.indices[part].tobytes()) for part in at]
+        missing = [part for key, part in zip(keys, at, strict=True) if key not in self._chunks]
+        if missing:
+            wanted = np.concatenate(missing)
+            plan = replace(frames, indices=frames.indices[wanted], times=frames.times[wanted])
+            size = 2 * self._model.config.preprocessing.image_size
+            with haystack.source.read(plan, CHUNK_FRAMES, size) as stream:
+                for part, chunk in zip(missing, stream, strict=True):
+                    self._chunks[haystack.name, frames.indices[part].tobytes()] = self._model.encode_frames(
+                        chunk.frames
+                    ).cpu()
+                    work.encoded += len(part)
+        tokens = torch.cat([self._chunks[key] for key in keys])
+        for key in keys:
+            self._chunks.move_to_end(key)
+        kept = sum(chunk.nbytes for chunk in self._chunks.values())
+        while kept > _KEPT_BYTES and len(self._chunks) > len(keys):
+            kept -= self._chunks.popitem(last=False)[1].nbytes
+        return tokens
