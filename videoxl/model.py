@@ -36,6 +36,8 @@ from .video.video import Video
 
 __all__ = ["Answer", "Evidence", "Likelihood", "Progress", "VideoXL", "Watched"]
 
+_CPU_BATCH = 16  # frames: what a larger batch computes between layers falls out of the caches
+
 Watchable = str | os.PathLike[str] | FrameSource | np.ndarray
 
 
@@ -98,12 +100,12 @@ class VideoXL:
         return [layer.self_attn.o_proj.weight.device for layer in self.language.layers]
 
     @torch.no_grad()
-    def encode_frames(self, frames: np.ndarray | Tensor, batch: int = CHUNK_FRAMES) -> Tensor:
+    def encode_frames(self, frames: np.ndarray | Tensor, batch: int | None = None) -> Tensor:
         """Return the visual tokens of frames.
 
         Args:
             frames: uint8 RGB [t, h, w, 3] of any size.
-            batch: frames that go through the vision tower at a time.
+            batch: frames that go through the vision tower at a time; None is what suits the device.
 
         Returns:
             [t, p, hidden] in the model's dtype.
@@ -113,6 +115,7 @@ class VideoXL:
             BudgetError: the device's memory ran out.
         """
         device = self.vision.device
+        batch = batch or (_CPU_BATCH if device.type == "cpu" else CHUNK_FRAMES)
         with within_memory(device):
             pieces = [
                 self.vision(preprocess(frames[start : start + batch], self.config.preprocessing, device))

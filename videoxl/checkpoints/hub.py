@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CheckpointError
+from ..files import asset
 
 BUNDLED = ("videoxl-nano",)
 # All processes of `videoxl ask` together, an hour of 720p video, 1024 frames: scripts/bench_watch.py measures it.

@@ -255,7 +255,8 @@ class VSTQwen2(nn.Module):
         autocast = torch.is_autocast_enabled(device.type)
         dtype = torch.get_autocast_dtype(device.type) if autocast else embeds.dtype
         shared = _Pass(
-            *embeds.shape[:2],
+            embeds.shape[0],
+            embeds.shape[1],
             rotary_tables(positions, config.head_dim, config.rope_theta),
             None if kept_positions is None else rotary_tables(kept_positions, config.head_dim, config.rope_theta),
             causal_bias(store.length, embeds.shape[1], mask, dtype, device),

@@ -16,7 +16,7 @@ class ConvLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [b, num_out, h / stride, w / stride] from [b, num_in, h, w]."""
-        return self.bn(self.conv(x)).relu()
+        return self.bn(self.conv(x)).relu_()
 
 
 class LastConv(nn.Module):

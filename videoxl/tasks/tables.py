@@ -35,7 +35,10 @@ class Count:
 
     def __str__(self) -> str:
         low, high = wilson(self.right, self.asked)
-        return f"{self.right}/{self.asked} = {self.share:.0%} ({100 * low:.0f}-{100 * high:.0f})"
+        share = f"{self.share:.0%}"
+        if share in ("0%", "100%") and 0 < self.right < self.asked:  # no share that is not whole is shown as whole
+            share = f"{self.share:.1%}"
+        return f"{self.right}/{self.asked} = {share} ({100 * low:.0f}-{100 * high:.0f})"
 
 
 class Table:

@@ -282,7 +282,9 @@ def learn_to_remember(
 
 def _batches(source: VideoSource, first: int, workers: int) -> Iterator[VideoBatch]:
     """Return the batches from a step on, made ahead in other processes where a GPU would wait for them."""
-    loader: DataLoader[VideoBatch] = DataLoader(source, batch_size=None, sampler=range(first, len(source)), num_workers=workers)
+    loader: DataLoader[VideoBatch] = DataLoader(
+        source, batch_size=None, sampler=range(first, len(source)), num_workers=workers
+    )
     return iter(loader)
 
 
