@@ -1,5 +1,6 @@
 """`videoxl ask`: questions about one video."""
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,6 +82,7 @@ def ask(
         asked = _questions(question, more, questions)
         # What can go wrong goes wrong now, and decoding begins now: torch takes seconds to import.
         from videoxl.memory.cache import MemoryCache
+        from videoxl.tasks.questions import answer_record
         from videoxl.tasks.recalling import Recalling
 
         cache = None if no_cache else MemoryCache.of_user()
@@ -108,21 +110,24 @@ def ask(
             source = source_of(recalled, video)
 
         answers: list[Answer] = []
-        for each in asked:
-            line = render.AnswerLine() if len(asked) == 1 and not json else None
-            answer = loaded.ask(
-                recalled.memory, each.text, options=answering, on_piece=None if line is None else line.push
-            )
-            answers.append(answer)
-            if line is not None:
-                line.end()
-                _show_evidence(answer, quiet)
-            elif len(asked) > 1:
-                render.print_json_line(_one_of_several(each, answer))
-            else:
-                total = time.perf_counter() - began
-                timings = recalled.timings | {"answer": answer.timings["answer"], "total": total}
-                render.print_json(_result(answer, video, recalled, timings, model))
+        # Lines of answers on a terminal say by themselves how far it is.
+        with render.StatusLine(enabled=not quiet and len(asked) > 1 and not sys.stdout.isatty()) as status:
+            status.stage("answering")
+            for each in asked:
+                line = render.AnswerLine() if len(asked) == 1 and not json else None
+                on_piece = None if line is None else line.push
+                answer = loaded.ask(recalled.memory, each.text, options=answering, on_piece=on_piece)
+                answers.append(answer)
+                status.count(len(answers), len(asked), "questions")
+                if line is not None:
+                    line.end()
+                    _show_evidence(answer, quiet)
+                elif len(asked) > 1:
+                    render.print_json_line(answer_record(each, answer))
+                else:
+                    total = time.perf_counter() - began
+                    timings = recalled.timings | {"answer": answer.timings["answer"], "total": total}
+                    render.print_json(_result(answer, video, recalled, timings, model))
         if evidence is not None:
             written = write_evidence(evidence, source, list(zip(texts, answers, strict=True)))
             if not quiet:
@@ -148,26 +153,14 @@ def _show_evidence(answer: "Answer", quiet: bool) -> None:
             render.message(f"at {clock_span(span.start, span.end)}")
 
 
-def _evidence(answer: "Answer") -> list[dict[str, float]]:
-    return [
-        {"start": round(span.start, 3), "end": round(span.end, 3), "score": round(span.score, 4)}
-        for span in answer.evidence
-    ]
-
-
-def _one_of_several(question: "Question", answer: "Answer") -> dict[str, Any]:
-    """Return what is printed of each of several answers."""
-    own = {} if question.id is None else {"id": question.id}
-    said = {"question": question.text, "answer": answer.text, "evidence": _evidence(answer)}
-    return own | said | {"seconds": round(answer.timings["answer"], 4)}
-
-
 def _result(answer: "Answer", path: str, recalled: "Recalled", timings: dict[str, float], model: str) -> dict[str, Any]:
     """Return what `--json` prints."""
+    from videoxl.tasks.questions import evidence_record
+
     memory, video = recalled.memory, recalled.memory.video
     return {
         "answer": answer.text,
-        "evidence": _evidence(answer),
+        "evidence": evidence_record(answer),
         "video": video
         and {
             "path": video.path if recalled.origin == "file" else path,

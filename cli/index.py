@@ -64,8 +64,9 @@ def index(
             return VideoXL.from_pretrained(folder, device, dtype.value)
 
         cache, failed = MemoryCache.of_user(), False
-        for video, path in zip(videos, memory_paths(videos, output), strict=True):
-            on_watching = functools.partial(status.stage, f"watching {Path(video).name}")
+        for number, (video, path) in enumerate(zip(videos, memory_paths(videos, output), strict=True), 1):
+            count = f" ({number} of {len(videos)})" if len(videos) > 1 else ""
+            on_watching = functools.partial(status.stage, f"watching {Path(video).name}{count}")
             try:
                 done = index_video(video, path, folder, watching, cache, load_model, on_watching, status.frames)
             except VideoXLError as error:
