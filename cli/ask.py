@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoxl.checkpoints.hub import BUNDLED
 from videoxl.clock import clock_span
 from videoxl.errors import check_not_empty
 from videoxl.options import AnswerOptions, WatchOptions
 
 from . import options, render
 from .options import Dtype, SamplingMode
+from .recalling import recall
 
 if TYPE_CHECKING:
     from videoxl.model import Answer
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 WATCH, ANSWER = WatchOptions(), AnswerOptions()
 MODE = SamplingMode(WATCH.mode)
-HINT = (
-    "videoxl-nano understands cards in a video: a word, a number, a shape, their colours, whether there is one. "
-    "For open questions use a published checkpoint: --model video-xl-7b"
-)
 
 
 def ask(
@@ -73,48 +69,31 @@ def ask(
     """Answer QUESTION about VIDEO, a video file or a memory from `videoxl index`.
 
     The answer goes to stdout; where in the video it comes from, progress, hints and warnings go to stderr. Several
-    questions are answered independently, as one JSON object a line.
+    questions, and those of a file, are answered independently, as one JSON object a line.
     """
     with render.error_boundary(debug):
         began = time.perf_counter()
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
         answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
         asked = _questions(question, more, questions)
-        # What can go wrong goes wrong now, and decoding begins now: torch takes seconds to import.
-        from videoxl.memory.cache import MemoryCache
-        from videoxl.tasks.questions import answer_record
-        from videoxl.tasks.recalling import Recalling
-
-        cache = None if no_cache else MemoryCache.of_user()
-        folder = options.model_folder(model, quiet)
         texts = [each.text for each in asked]
-        with (
-            Recalling(video, folder, watching, texts, answering, cache) as recalling,
-            render.StatusLine(enabled=not quiet) as status,
-        ):
-            status.stage(f"loading {model}")
-            from videoxl.model import VideoXL
+        loaded, recalled = recall(
+            video, watching, texts, answering, model=model, device=device, dtype=dtype, no_cache=no_cache, quiet=quiet
+        )
+        from videoxl.tasks.questions import answer_record
 
-            loaded = VideoXL.from_pretrained(folder, device, dtype.value)
-            recalled = recalling.recall(loaded, lambda: status.stage("watching"), status.frames)
-        for warning in recalled.warnings:
-            render.message(f"warning: {warning}")
-        if not quiet:
-            if recalled.origin == "cache":
-                render.message(f"memory from cache, {recalled.timings['load']:.1f} s")
-            if model in BUNDLED:
-                render.message(HINT)
         if evidence is not None:
             from videoxl.tasks.evidence_pictures import source_of, write_evidence
 
             source = source_of(recalled, video)
 
         answers: list[Answer] = []
+        as_lines = len(asked) > 1 or questions is not None
         # Lines of answers on a terminal say by themselves how far it is.
-        with render.StatusLine(enabled=not quiet and len(asked) > 1 and not sys.stdout.isatty()) as status:
+        with render.StatusLine(enabled=not quiet and as_lines and not sys.stdout.isatty()) as status:
             status.stage("answering")
             for each in asked:
-                line = render.AnswerLine() if len(asked) == 1 and not json else None
+                line = None if as_lines or json else render.AnswerLine()
                 on_piece = None if line is None else line.push
                 answer = loaded.ask(recalled.memory, each.text, options=answering, on_piece=on_piece)
                 answers.append(answer)
@@ -122,7 +101,7 @@ def ask(
                 if line is not None:
                     line.end()
                     _show_evidence(answer, quiet)
-                elif len(asked) > 1:
+                elif as_lines:
                     render.print_json_line(answer_record(each, answer))
                 else:
                     total = time.perf_counter() - began

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from videoxl.checkpoints.hub import BUNDLED
 from videoxl.clock import clock_span
 from videoxl.errors import VideoXLError
 from videoxl.options import AnswerOptions, WatchOptions
 
 from . import options, render
-from .ask import HINT
 from .options import Dtype, SamplingMode
+from .recalling import recall
 
 if TYPE_CHECKING:
     from videoxl.engine.chat import Conversation
@@ -53,24 +52,9 @@ def chat(
     with render.error_boundary(debug):
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
         answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
-        from videoxl.memory.cache import MemoryCache
-        from videoxl.tasks.recalling import Recalling
-
-        cache = None if no_cache else MemoryCache.of_user()
-        folder = options.model_folder(model, quiet)
-        with (
-            Recalling(video, folder, watching, answer=answering, cache=cache) as recalling,
-            render.StatusLine(enabled=not quiet) as status,
-        ):
-            status.stage(f"loading {model}")
-            from videoxl.model import VideoXL
-
-            loaded = VideoXL.from_pretrained(folder, device, dtype.value)
-            recalled = recalling.recall(loaded, lambda: status.stage("watching"), status.frames)
-        for warning in recalled.warnings:
-            render.message(f"warning: {warning}")
-        if model in BUNDLED and not quiet:
-            render.message(HINT)
+        loaded, recalled = recall(
+            video, watching, (), answering, model=model, device=device, dtype=dtype, no_cache=no_cache, quiet=quiet
+        )
         conversation, failed = loaded.chat(recalled.memory), False
         for said in _lines():
             try:

@@ -2,7 +2,7 @@
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,9 @@ def index(
             show_default=False,
         ),
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Write FILE in 8 bit: smaller, and answers may differ a little.")
+    ] = False,
     model: options.ModelName = "videoxl-nano",
     max_frames: options.MaxFrames = WATCH.max_frames,
     fps: options.Fps = WATCH.fps,
@@ -50,6 +53,8 @@ def index(
     Memories go into the cache, and to FILE, which `videoxl ask FILE QUESTION` takes in place of a video. A video that
     fails does not stop the others.
     """
+    if int8 and output is None:
+        raise typer.BadParameter("--int8 is about the file of --output: the cache keeps memories as they are.")
     with render.error_boundary(debug), render.StatusLine(enabled=not quiet) as status:
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
         folder = options.model_folder(model, quiet)
@@ -63,12 +68,15 @@ def index(
 
             return VideoXL.from_pretrained(folder, device, dtype.value)
 
+        file_dtype: Literal["int8"] | None = "int8" if int8 else None
         cache, failed = MemoryCache.of_user(), False
         for number, (video, path) in enumerate(zip(videos, memory_paths(videos, output), strict=True), 1):
             count = f" ({number} of {len(videos)})" if len(videos) > 1 else ""
             on_watching = functools.partial(status.stage, f"watching {Path(video).name}{count}")
             try:
-                done = index_video(video, path, folder, watching, cache, load_model, on_watching, status.frames)
+                done = index_video(
+                    video, path, folder, watching, cache, load_model, file_dtype, on_watching, status.frames
+                )
             except VideoXLError as error:
                 if len(videos) == 1:
                     raise

@@ -72,7 +72,7 @@ def show_memory(name: Name, json: options.Json = False, debug: options.Debug = F
             ["frames", str(said["frames"])],
             ["ratio", str(said["ratio"] or "-")],
             ["slots", str(said["slots"])],
-            ["model", f"{said['model']} ({said['fingerprint']}), {said['dtype']}"],
+            ["model", f"{said['model']} ({said['fingerprint']}), {said['dtype']}{', in 8 bit' * said['is_quantised']}"],
             ["made by", f"videoxl {said['version']}"],
             ["size", render.size(said["size_bytes"])],
             ["damage in the video", "; ".join(said["warnings"]) or "-"],
@@ -151,7 +151,7 @@ def _said(path: Path, file: "CachedFile | None") -> dict[str, Any]:
             if file is None:
                 raise
     said = header.said() if header is not None else {}
-    kept = ("video", "options", "model", "fingerprint", "dtype", "version", "warnings")
+    kept = ("video", "options", "model", "fingerprint", "dtype", "is_quantised", "version", "warnings")
     return {
         "id": None if file is None else file.id,
         "path": str(path),
