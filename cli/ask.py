@@ -26,7 +26,7 @@ MODE = SamplingMode(WATCH.mode)
 
 def ask(
     video: options.VideoFile,
-    question: Annotated[str | None, typer.Argument(metavar="[QUESTION]", help="In words.", show_default=False)] = None,
+    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)] = None,
     more: Annotated[
         list[str] | None,
         typer.Option("--question", "-q", metavar="TEXT", help="Ask this too; repeat it for more.", show_default=False),
@@ -66,10 +66,11 @@ def ask(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Answer QUESTION about VIDEO, a video file or a memory from `videoxl index`.
+    """Answer QUESTION about VIDEO.
 
-    The answer goes to stdout; where in the video it comes from, progress, hints and warnings go to stderr. Several
-    questions, and those of a file, are answered independently, as one JSON object a line.
+    VIDEO is a video file, or a memory of one from `videoxl index`. The answer goes to stdout; where in the video it
+    comes from, progress, hints and warnings go to stderr. Several questions, and those of a file, are answered
+    independently, as one JSON object a line.
     """
     with render.error_boundary(debug):
         began = time.perf_counter()

@@ -45,9 +45,10 @@ def chat(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Talk about VIDEO: questions may refer to earlier ones and their answers.
+    """Talk about VIDEO.
 
-    Lines of stdin are questions, or commands: /evidence, /save FILE, /clear, /quit. Works in a pipe too.
+    Questions may refer to earlier ones and their answers. Lines of stdin are questions, or commands: /evidence, /save
+    FILE, /clear, /quit. Works in a pipe too.
     """
     with render.error_boundary(debug):
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)

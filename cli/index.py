@@ -21,7 +21,7 @@ MODE = SamplingMode(WATCH.mode)
 
 
 def index(
-    videos: Annotated[list[str], typer.Argument(metavar="VIDEO...", help="Local video files.", show_default=False)],
+    videos: Annotated[list[str], typer.Argument(metavar="VIDEO", help="Local video files.", show_default=False)],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -48,10 +48,10 @@ def index(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Watch each VIDEO and keep its memory, so that `videoxl ask` has it at once.
+    """Watch videos ahead of any question.
 
-    Memories go into the cache, and to FILE, which `videoxl ask FILE QUESTION` takes in place of a video. A video that
-    fails does not stop the others.
+    The memory of each VIDEO is kept, so that `videoxl ask` has it at once. Memories go into the cache, and to FILE,
+    which `videoxl ask FILE QUESTION` takes in place of a video. A video that fails does not stop the others.
     """
     if int8 and output is None:
         raise typer.BadParameter("--int8 is about the file of --output: the cache keeps memories as they are.")

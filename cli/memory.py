@@ -24,7 +24,7 @@ Name = Annotated[
 
 @app.command("list")
 def list_memories(json: options.Json = False, debug: options.Debug = False) -> None:
-    """List the memories in the cache, the most recently used first."""
+    """List the cache, the most recently used first."""
     with render.error_boundary(debug):
         cache = _cache()
         files = cache.files()
@@ -82,7 +82,7 @@ def show_memory(name: Name, json: options.Json = False, debug: options.Debug = F
 
 @app.command("remove")
 def remove_memories(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="From `videoxl memory list`.", show_default=False)],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="From `videoxl memory list`.", show_default=False)],
     debug: options.Debug = False,
 ) -> None:
     """Remove memories from the cache."""
@@ -100,7 +100,10 @@ def prune_memories(
     ] = None,
     debug: options.Debug = False,
 ) -> None:
-    """Remove the least recently used memories until the rest is within a size, by default the cache's own bound."""
+    """Remove what was used least recently.
+
+    As many memories are removed as it takes to come within a size, by default the cache's own bound.
+    """
     with render.error_boundary(debug):
         from videoxl.memory.cache import parse_size
 
@@ -114,7 +117,10 @@ def export_memory(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="For example talk.vxm.")],
     debug: options.Debug = False,
 ) -> None:
-    """Copy a memory out of the cache to FILE, which `videoxl ask FILE QUESTION` takes in place of the video."""
+    """Copy a memory out of the cache.
+
+    `videoxl ask FILE QUESTION` takes it in place of the video.
+    """
     with render.error_boundary(debug):
         from videoxl.memory.file import Contents
 
