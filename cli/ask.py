@@ -1,18 +1,19 @@
 """`videoxl ask`: questions about one video."""
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoxl.checkpoints.hub import BUNDLED
 from videoxl.clock import clock_span
 from videoxl.errors import check_not_empty
 from videoxl.options import AnswerOptions, WatchOptions
 
 from . import options, render
 from .options import Dtype, SamplingMode
+from .recalling import recall
 
 if TYPE_CHECKING:
     from videoxl.model import Answer
@@ -21,15 +22,11 @@ if TYPE_CHECKING:
 
 WATCH, ANSWER = WatchOptions(), AnswerOptions()
 MODE = SamplingMode(WATCH.mode)
-HINT = (
-    "videoxl-nano understands cards in a video: a word, a number, a shape, their colours, whether there is one. "
-    "For open questions use a published checkpoint: --model video-xl-7b"
-)
 
 
 def ask(
     video: options.VideoFile,
-    question: Annotated[str | None, typer.Argument(metavar="[QUESTION]", help="In words.", show_default=False)] = None,
+    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)] = None,
     more: Annotated[
         list[str] | None,
         typer.Option("--question", "-q", metavar="TEXT", help="Ask this too; repeat it for more.", show_default=False),
@@ -69,60 +66,48 @@ def ask(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Answer QUESTION about VIDEO, a video file or a memory from `videoxl index`.
+    """Answer QUESTION about VIDEO.
 
-    The answer goes to stdout; where in the video it comes from, progress, hints and warnings go to stderr. Several
-    questions are answered independently, as one JSON object a line.
+    VIDEO is a video file, or a memory of one from `videoxl index`. The answer goes to stdout; where in the video it
+    comes from, progress, hints and warnings go to stderr. Several questions, and those of a file, are answered
+    independently, as one JSON object a line.
     """
     with render.error_boundary(debug):
         began = time.perf_counter()
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
         answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
         asked = _questions(question, more, questions)
-        # What can go wrong goes wrong now, and decoding begins now: torch takes seconds to import.
-        from videoxl.memory.cache import MemoryCache
-        from videoxl.tasks.recalling import Recalling
-
-        cache = None if no_cache else MemoryCache.of_user()
-        folder = options.model_folder(model, quiet)
         texts = [each.text for each in asked]
-        with (
-            Recalling(video, folder, watching, texts, answering, cache) as recalling,
-            render.StatusLine(enabled=not quiet) as status,
-        ):
-            status.stage(f"loading {model}")
-            from videoxl.model import VideoXL
+        loaded, recalled = recall(
+            video, watching, texts, answering, model=model, device=device, dtype=dtype, no_cache=no_cache, quiet=quiet
+        )
+        from videoxl.tasks.questions import answer_record
 
-            loaded = VideoXL.from_pretrained(folder, device, dtype.value)
-            recalled = recalling.recall(loaded, lambda: status.stage("watching"), status.frames)
-        for warning in recalled.warnings:
-            render.message(f"warning: {warning}")
-        if not quiet:
-            if recalled.origin == "cache":
-                render.message(f"memory from cache, {recalled.timings['load']:.1f} s")
-            if model in BUNDLED:
-                render.message(HINT)
         if evidence is not None:
             from videoxl.tasks.evidence_pictures import source_of, write_evidence
 
             source = source_of(recalled, video)
 
         answers: list[Answer] = []
-        for each in asked:
-            line = render.AnswerLine() if len(asked) == 1 and not json else None
-            answer = loaded.ask(
-                recalled.memory, each.text, options=answering, on_piece=None if line is None else line.push
-            )
-            answers.append(answer)
-            if line is not None:
-                line.end()
-                _show_evidence(answer, quiet)
-            elif len(asked) > 1:
-                render.print_json_line(_one_of_several(each, answer))
-            else:
-                total = time.perf_counter() - began
-                timings = recalled.timings | {"answer": answer.timings["answer"], "total": total}
-                render.print_json(_result(answer, video, recalled, timings, model))
+        as_lines = len(asked) > 1 or questions is not None
+        # Lines of answers on a terminal say by themselves how far it is.
+        with render.StatusLine(enabled=not quiet and as_lines and not sys.stdout.isatty()) as status:
+            status.stage("answering")
+            for each in asked:
+                line = None if as_lines or json else render.AnswerLine()
+                on_piece = None if line is None else line.push
+                answer = loaded.ask(recalled.memory, each.text, options=answering, on_piece=on_piece)
+                answers.append(answer)
+                status.count(len(answers), len(asked), "questions")
+                if line is not None:
+                    line.end()
+                    _show_evidence(answer, quiet)
+                elif as_lines:
+                    render.print_json_line(answer_record(each, answer))
+                else:
+                    total = time.perf_counter() - began
+                    timings = recalled.timings | {"answer": answer.timings["answer"], "total": total}
+                    render.print_json(_result(answer, video, recalled, timings, model))
         if evidence is not None:
             written = write_evidence(evidence, source, list(zip(texts, answers, strict=True)))
             if not quiet:
@@ -148,26 +133,14 @@ def _show_evidence(answer: "Answer", quiet: bool) -> None:
             render.message(f"at {clock_span(span.start, span.end)}")
 
 
-def _evidence(answer: "Answer") -> list[dict[str, float]]:
-    return [
-        {"start": round(span.start, 3), "end": round(span.end, 3), "score": round(span.score, 4)}
-        for span in answer.evidence
-    ]
-
-
-def _one_of_several(question: "Question", answer: "Answer") -> dict[str, Any]:
-    """Return what is printed of each of several answers."""
-    own = {} if question.id is None else {"id": question.id}
-    said = {"question": question.text, "answer": answer.text, "evidence": _evidence(answer)}
-    return own | said | {"seconds": round(answer.timings["answer"], 4)}
-
-
 def _result(answer: "Answer", path: str, recalled: "Recalled", timings: dict[str, float], model: str) -> dict[str, Any]:
     """Return what `--json` prints."""
+    from videoxl.tasks.questions import evidence_record
+
     memory, video = recalled.memory, recalled.memory.video
     return {
         "answer": answer.text,
-        "evidence": _evidence(answer),
+        "evidence": evidence_record(answer),
         "video": video
         and {
             "path": video.path if recalled.origin == "file" else path,

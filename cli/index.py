@@ -2,7 +2,7 @@
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,7 +21,7 @@ MODE = SamplingMode(WATCH.mode)
 
 
 def index(
-    videos: Annotated[list[str], typer.Argument(metavar="VIDEO...", help="Local video files.", show_default=False)],
+    videos: Annotated[list[str], typer.Argument(metavar="VIDEO", help="Local video files.", show_default=False)],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -32,6 +32,9 @@ def index(
             show_default=False,
         ),
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Write FILE in 8 bit: smaller, and answers may differ a little.")
+    ] = False,
     model: options.ModelName = "videoxl-nano",
     max_frames: options.MaxFrames = WATCH.max_frames,
     fps: options.Fps = WATCH.fps,
@@ -45,11 +48,13 @@ def index(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Watch each VIDEO and keep its memory, so that `videoxl ask` has it at once.
+    """Watch videos ahead of any question.
 
-    Memories go into the cache, and to FILE, which `videoxl ask FILE QUESTION` takes in place of a video. A video that
-    fails does not stop the others.
+    The memory of each VIDEO is kept, so that `videoxl ask` has it at once. Memories go into the cache, and to FILE,
+    which `videoxl ask FILE QUESTION` takes in place of a video. A video that fails does not stop the others.
     """
+    if int8 and output is None:
+        raise typer.BadParameter("--int8 is about the file of --output: the cache keeps memories as they are.")
     with render.error_boundary(debug), render.StatusLine(enabled=not quiet) as status:
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
         folder = options.model_folder(model, quiet)
@@ -63,11 +68,15 @@ def index(
 
             return VideoXL.from_pretrained(folder, device, dtype.value)
 
+        file_dtype: Literal["int8"] | None = "int8" if int8 else None
         cache, failed = MemoryCache.of_user(), False
-        for video, path in zip(videos, memory_paths(videos, output), strict=True):
-            on_watching = functools.partial(status.stage, f"watching {Path(video).name}")
+        for number, (video, path) in enumerate(zip(videos, memory_paths(videos, output), strict=True), 1):
+            count = f" ({number} of {len(videos)})" if len(videos) > 1 else ""
+            on_watching = functools.partial(status.stage, f"watching {Path(video).name}{count}")
             try:
-                done = index_video(video, path, folder, watching, cache, load_model, on_watching, status.frames)
+                done = index_video(
+                    video, path, folder, watching, cache, load_model, file_dtype, on_watching, status.frames
+                )
             except VideoXLError as error:
                 if len(videos) == 1:
                     raise

@@ -7,6 +7,7 @@ import typer
 from videoxl import __version__
 
 from .ask import ask
+from .chat import chat
 from .index import index
 from .memory import app as memory_app
 from .models import app as models_app
@@ -22,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(ask)
+app.command()(chat)
 app.command()(index)
 app.add_typer(memory_app, name="memory")
 app.add_typer(models_app, name="models")

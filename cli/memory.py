@@ -24,7 +24,7 @@ Name = Annotated[
 
 @app.command("list")
 def list_memories(json: options.Json = False, debug: options.Debug = False) -> None:
-    """List the memories in the cache, the most recently used first."""
+    """List the cache, the most recently used first."""
     with render.error_boundary(debug):
         cache = _cache()
         files = cache.files()
@@ -72,7 +72,7 @@ def show_memory(name: Name, json: options.Json = False, debug: options.Debug = F
             ["frames", str(said["frames"])],
             ["ratio", str(said["ratio"] or "-")],
             ["slots", str(said["slots"])],
-            ["model", f"{said['model']} ({said['fingerprint']}), {said['dtype']}"],
+            ["model", f"{said['model']} ({said['fingerprint']}), {said['dtype']}{', in 8 bit' * said['is_quantised']}"],
             ["made by", f"videoxl {said['version']}"],
             ["size", render.size(said["size_bytes"])],
             ["damage in the video", "; ".join(said["warnings"]) or "-"],
@@ -82,7 +82,7 @@ def show_memory(name: Name, json: options.Json = False, debug: options.Debug = F
 
 @app.command("remove")
 def remove_memories(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="From `videoxl memory list`.", show_default=False)],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="From `videoxl memory list`.", show_default=False)],
     debug: options.Debug = False,
 ) -> None:
     """Remove memories from the cache."""
@@ -100,7 +100,10 @@ def prune_memories(
     ] = None,
     debug: options.Debug = False,
 ) -> None:
-    """Remove the least recently used memories until the rest is within a size, by default the cache's own bound."""
+    """Remove what was used least recently.
+
+    As many memories are removed as it takes to come within a size, by default the cache's own bound.
+    """
     with render.error_boundary(debug):
         from videoxl.memory.cache import parse_size
 
@@ -114,7 +117,10 @@ def export_memory(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="For example talk.vxm.")],
     debug: options.Debug = False,
 ) -> None:
-    """Copy a memory out of the cache to FILE, which `videoxl ask FILE QUESTION` takes in place of the video."""
+    """Copy a memory out of the cache.
+
+    `videoxl ask FILE QUESTION` takes it in place of the video.
+    """
     with render.error_boundary(debug):
         from videoxl.memory.file import Contents
 
@@ -151,7 +157,7 @@ def _said(path: Path, file: "CachedFile | None") -> dict[str, Any]:
             if file is None:
                 raise
     said = header.said() if header is not None else {}
-    kept = ("video", "options", "model", "fingerprint", "dtype", "version", "warnings")
+    kept = ("video", "options", "model", "fingerprint", "dtype", "is_quantised", "version", "warnings")
     return {
         "id": None if file is None else file.id,
         "path": str(path),

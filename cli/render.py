@@ -161,17 +161,21 @@ class StatusLine:
 
     def frames(self, progress: "Progress") -> None:
         """Show how many frames are done; the `on_progress` of `VideoXL.watch`."""
+        self.count(progress.frames_done, progress.frames_total, "frames")
+
+    def count(self, done: int, total: int, what: str) -> None:
+        """Show how many of something are done since the stage began, how fast, and how long the rest will take."""
         if self._bar is not None:
-            detail = frames_detail(progress.frames_done, progress.frames_total, time.perf_counter() - self._started)
-            self._bar.update(self._task, completed=progress.frames_done, total=progress.frames_total, detail=detail)
+            detail = count_detail(done, total, what, time.perf_counter() - self._started)
+            self._bar.update(self._task, completed=done, total=total, detail=detail)
 
 
-def frames_detail(done: int, total: int, seconds: float) -> str:
+def count_detail(done: int, total: int, what: str, seconds: float) -> str:
     """Return for example "256/1024 frames, 64.0 frames/s, 0:12 left"."""
     if not done or seconds <= 0:
-        return f"{done}/{total} frames"
+        return f"{done}/{total} {what}"
     left = round((total - done) * seconds / done)
-    return f"{done}/{total} frames, {done / seconds:.1f} frames/s, {left // 60}:{left % 60:02d} left"
+    return f"{done}/{total} {what}, {done / seconds:.1f} {what}/s, {left // 60}:{left % 60:02d} left"
 
 
 def size(num_bytes: int | None) -> str:

@@ -2,24 +2,27 @@
 """Measure what a model can answer about cards in real footage, from its condensed memory alone.
 
     python scripts/evaluate_nano.py CLIPS [--model videoxl-nano] [--trials 40] [--long 10] [--very-long 2]
-        [--stretches 120] [--fonts held-out|training] [--seed 1] [--json FILE]
+        [--stretches 120] [--fonts held-out|training] [--seed 1] [--int8] [--json FILE]
 
 CLIPS is a folder of videos. Cards cover single frames of them; words are held out of training, and so are fonts and
 styles of plate, unless `--fonts training`. A table of one card in 16 to 256 frames, with every family asked in a
 phrasing of training and in one that training never shows; tables of none to six cards, of which each is described,
 counted, followed and looked for; of four options by likelihood; and of one card in 1024 and 2048 frames by depth.
 Controls count how often the cards' answer is still given with the cards left out, and with the memory's VSTs zeroed.
-0 leaves a part out. Markdown goes to stdout as parts are done, progress to stderr; a cell reads
-`right/asked = share (95 % interval)`.
+0 leaves a part out. `--int8` answers from memories that were saved in 8 bit and loaded again. Markdown goes to stdout
+as parts are done, progress to stderr; a cell reads `right/asked = share (95 % interval)`.
 """
 
 import argparse
 import sys
+import tempfile
 import time
 from datetime import date
 from pathlib import Path
 
-from videoxl import VideoXL
+from torch import Tensor
+
+from videoxl import VideoXL, VisualMemory
 from videoxl.errors import VideoXLError
 from videoxl.files import write_json
 from videoxl.tasks.evaluation.report import FONTS, Settings, as_json, evaluate
@@ -39,8 +42,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--stretches", type=int, default=default.stretches, help="without cards (default %(default)s)")
     parser.add_argument("--fonts", choices=FONTS, default=default.fonts)
     parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--int8", action="store_true", help="answer from memories that were saved in 8 bit")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all counts there")
     return parser.parse_args()
+
+
+class SavedSubject(ModelSubject):
+    """A model that answers from memories that were saved in 8 bit and loaded again."""
+
+    def condense(self, tokens: Tensor) -> VisualMemory:
+        """Return the memory of a video, by way of a file."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "memory.vxm"
+            super().condense(tokens).save(path, dtype="int8")
+            return VisualMemory.load(path, self._model)
 
 
 def main() -> None:
@@ -57,12 +72,14 @@ def main() -> None:
     num_fonts = sum(map(bool, find_fonts(held_out=args.fonts == FONTS[0])))
     print(f"{args.model}, ratio {settings.ratio}, {len(clips)} clips, {date.today()}, {model.device}, {model.dtype}")
     print(f"{num_fonts} {args.fonts} fonts, seed {args.seed}", flush=True)
+    subject = (SavedSubject if args.int8 else ModelSubject)(model, settings.ratio)
     tables = []
-    for table in evaluate(ModelSubject(model, settings.ratio), clips, settings, progress):
+    for table in evaluate(subject, clips, settings, progress):
         tables.append(table)
         print(f"\n{table.markdown()}", flush=True)
     if args.json:
         about = {"model": args.model, "fingerprint": model.fingerprint, "date": str(date.today())}
+        about["int8"] = args.int8
         about |= {"device": str(model.device), "dtype": str(model.dtype), "clips": len(clips), "num_fonts": num_fonts}
         about["seconds"] = round(time.monotonic() - started)
         write_json(args.json, as_json(tables, settings, about))

@@ -16,6 +16,7 @@ from .checkpoints.loading import load_checkpoint
 from .checkpoints.parts import Checkpoint
 from .config import ModelConfig
 from .engine.answer import Answer, Likelihood, likelihoods, stream_answer, whole_answer
+from .engine.chat import Conversation
 from .engine.condense import WindowObserver
 from .engine.evidence import Evidence
 from .engine.generate import next_logits
@@ -34,7 +35,7 @@ from .planning.windows import RatioPolicy
 from .video.sources import FrameArray, FrameSource, FrameStream
 from .video.video import Video
 
-__all__ = ["Answer", "Evidence", "Likelihood", "Progress", "VideoXL", "Watched"]
+__all__ = ["Answer", "Conversation", "Evidence", "Likelihood", "Progress", "VideoXL", "Watched"]
 
 _CPU_BATCH = 16  # frames: what a larger batch computes between layers falls out of the caches
 
@@ -341,6 +342,15 @@ class VideoXL:
         `on_piece` is called with each piece of the answer as it is generated.
         """
         return whole_answer(*self._request(memory, question, options, changes), on_piece)
+
+    def chat(self, memory: VisualMemory) -> Conversation:
+        """Return a conversation about a memory: questions may refer to earlier ones. The memory stays as it is.
+
+        Raises:
+            MemoryFileError: the memory was made by another model.
+        """
+        self._check_memory(memory)
+        return Conversation(self.language, self.tokenizer, self.config, memory)
 
     def score(self, memory: VisualMemory, question: str, answers: Sequence[str | Sequence[int]]) -> list[Likelihood]:
         """Return how likely each of some answers is; the question is read once, and the memory stays as it is.

@@ -14,9 +14,10 @@ from video_clips import write_numbered
 
 import videoxl.checkpoints.loading
 import videoxl.model
-from videoxl.cli import ask as ask_module
 from videoxl.cli import options as cli_options
 from videoxl.cli.options import parse_ratio, parse_seconds
+from videoxl.cli.recalling import HINT
+from videoxl.cli.render import printable
 from videoxl.model import VideoXL
 
 DOCUMENTED = Path(__file__).parents[1] / "data" / "media_results.tsv"
@@ -41,7 +42,7 @@ def test_answer_is_the_library_s(ask: Ask, model_folder: Path, clip: Path) -> No
     result = ask()
     text = json.loads(ask("--json").stdout)["answer"]
     assert text == expected(model_folder, clip)[2]
-    assert result.stdout == ask_module.render.printable(text) + "\n"
+    assert result.stdout == printable(text) + "\n"
     assert (result.exit_code, notes(result)) == (0, [])
 
 
@@ -180,7 +181,7 @@ def test_damage_is_a_warning(ask: Ask, media: Path, options: tuple[str, ...]) ->
 
 def test_the_bundled_model_says_what_it_can(ask: Ask, monkeypatch: pytest.MonkeyPatch, model_folder: Path) -> None:
     monkeypatch.setattr(cli_options, "checkpoint_folder", lambda name: model_folder)
-    assert notes(ask(model="videoxl-nano")) == [ask_module.HINT]
+    assert notes(ask(model="videoxl-nano")) == [HINT]
     assert ask("--quiet", model="videoxl-nano").stderr == ""
 
 

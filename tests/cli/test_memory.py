@@ -72,6 +72,18 @@ def test_an_indexed_file_answers_without_its_video(
     assert refused.exit_code == 1 and "is a memory already" in refused.stderr and refused.stderr.count("\n") == 2
 
 
+def test_a_file_in_8_bit(index: Ask, ask: Ask, clip: Path, tmp_path: Path) -> None:
+    exact, small = tmp_path / "exact.vxm", tmp_path / "small.vxm"
+    index(clip, "--fps", 10, "-o", exact)
+    assert index(clip, "--fps", 10, "-o", small, "--int8").exit_code == 0
+    assert small.stat().st_size < 0.6 * exact.stat().st_size
+    assert ask(video=small).exit_code == 0
+    assert "float32, in 8 bit" in run("memory", "show", small).stdout
+    assert json.loads(ask("--json", "--fps", 10).stdout)["memory"]["from"] == "cache"
+    refused = index(clip, "--int8")
+    assert refused.exit_code == 2 and "--output" in refused.stderr
+
+
 @pytest.mark.parametrize("change", [lambda content: content[:-9], lambda content: content[:50], lambda _: b"no memory"])
 def test_a_damaged_memory_is_two_lines(index: Ask, ask: Ask, clip: Path, tmp_path: Path, change: object) -> None:
     path = tmp_path / "talk.vxm"

@@ -45,9 +45,14 @@ def test_a_question_leaves_no_trace_in_the_memory(model_folder: Path, clip: Path
 def test_questions_in_json_keep_their_ids(model_folder: Path, clip: Path, tmp_path: Path) -> None:
     listed = tmp_path / "questions.jsonl"
     listed.write_text('{"id": 7, "question": "Who?", "more": 1}\n{"question": "Where?", "id": "b"}\n')
+    single = tmp_path / "single.jsonl"
+    single.write_text('{"question": "Who?"}\n')
     arguments = ["ask", clip, "--questions", listed, "--model", model_folder, "--device", "cpu", "--json"]
     found = lines(CliRunner().invoke(app, [str(argument) for argument in arguments]).stdout)
     assert [(line["id"], line["question"]) for line in found] == [(7, "Who?"), ("b", "Where?")]
+    arguments[3] = single  # of a file, one answer has the same form as many
+    (only,) = lines(CliRunner().invoke(app, [str(argument) for argument in arguments]).stdout)
+    assert list(only) == list(found[0])[1:]
 
 
 @pytest.mark.parametrize(

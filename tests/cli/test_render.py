@@ -12,7 +12,7 @@ from tiny_models import checkpoint
 from video_clips import write_numbered
 
 from videoxl.checkpoints.loading import save_checkpoint
-from videoxl.cli.render import AnswerLine, StatusLine, frames_detail, printable, size
+from videoxl.cli.render import AnswerLine, StatusLine, count_detail, printable, size
 from videoxl.model import Progress
 
 PROGRAM = "from videoxl.cli.main import app; app()"
@@ -71,9 +71,9 @@ def test_no_progress_elsewhere(monkeypatch: pytest.MonkeyPatch, enabled: bool, s
 
 
 def test_details() -> None:
-    assert frames_detail(256, 1024, 4.0) == "256/1024 frames, 64.0 frames/s, 0:12 left"
-    assert frames_detail(0, 1024, 4.0) == "0/1024 frames"
-    assert frames_detail(1, 101, 1.5) == "1/101 frames, 0.7 frames/s, 2:30 left"
+    assert count_detail(256, 1024, "frames", 4.0) == "256/1024 frames, 64.0 frames/s, 0:12 left"
+    assert count_detail(0, 1024, "frames", 4.0) == "0/1024 frames"
+    assert count_detail(1, 101, "frames", 1.5) == "1/101 frames, 0.7 frames/s, 2:30 left"
     assert (size(16_800_000_000), size(23_400_000), size(None)) == ("16.8 GB", "23.4 MB", "-")
 
 

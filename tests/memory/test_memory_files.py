@@ -21,6 +21,7 @@ from videoxl import VideoXL, VisualMemory
 from videoxl.checkpoints.loading import save_checkpoint
 from videoxl.errors import MemoryFileError
 from videoxl.memory.header import read_header
+from videoxl.memory.quantise import dequantise, quantise
 from videoxl.options import WatchOptions
 
 
@@ -131,7 +132,8 @@ def test_what_is_no_memory(model: VideoXL, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "deep").write_bytes((100_000).to_bytes(8, "little") + b'{"a":' * 20_000)
     for path in (clip, tmp_path / "text", tmp_path / "model" / "model.safetensors"):
         assert "is not a visual memory" in str(refused(path, model))
-    for path in (tmp_path, tmp_path / "missing.vxm", tmp_path / "deep"):
+    os.mkfifo(tmp_path / "pipe.vxm")
+    for path in (tmp_path, tmp_path / "missing.vxm", tmp_path / "deep", tmp_path / "pipe.vxm"):
         refused(path, model)
 
 
@@ -166,6 +168,35 @@ def test_16_bit_can_be_read_in_32_and_not_the_other_way(
     wide.ask(loaded, QUESTION, max_new_tokens=3)
     wide.watch(clip, max_frames=20, ratio=4).save(tmp_path / "wide.vxm")
     assert "is in float32, the model in bfloat16" in str(refused(tmp_path / "wide.vxm", narrow))
+
+
+def test_8_bit_is_smaller_and_nearly_the_same(model: VideoXL, fresh: VisualMemory, saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.vxm"
+    fresh.save(path, dtype="int8")
+    loaded = VisualMemory.load(path, model)
+    for pair, exact_pair in zip(loaded.layers, fresh.layers, strict=True):
+        for ours, exact in zip(pair, exact_pair, strict=True):
+            step = exact.abs().amax(-1, keepdim=True) / 127  # of each head and slot
+            assert ours.dtype == exact.dtype and ((ours - exact).abs() <= 0.501 * step).all()
+    header = read_header(path)
+    assert (header.is_quantised, header.dtype) == (True, "float32")
+    bytes_of = {file: sum(a.numel() for p in fresh.layers for a in p) * size for file, size in ((path, 1), (saved, 4))}
+    scales = 2 * 2 * 2 * fresh.length * 4  # a float32 for each head and slot of keys and values in each layer
+    rest = saved.stat().st_size - bytes_of[saved]  # the description, the times
+    assert path.stat().st_size < bytes_of[path] + scales + rest + 1000
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    refused(path, model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_8_bit_of_nothing_and_of_large_values(dtype: torch.dtype) -> None:
+    values = torch.tensor([[[0.0, 0.0], [3e4, -1.0], [1e-30, 0.0]]], dtype=dtype)
+    steps, scales = quantise(values)
+    restored = dequantise(steps, scales)
+    assert restored.isfinite().all() and restored[0, 0].tolist() == [0, 0]
+    torch.testing.assert_close(restored[0, :, 0], values[0, :, 0].float())
 
 
 def test_a_full_disk_leaves_the_old_file(model: VideoXL, fresh: VisualMemory, tmp_path: Path) -> None:

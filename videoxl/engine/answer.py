@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from ..config import ModelConfig
+from ..memory.stores import BufferStore
 from ..memory.value import VisualMemory
 from ..network.attention import AttentionProbe
 from ..network.devices import cpu_threads, within_memory
@@ -30,6 +31,7 @@ class Answer:
         finished: whether the model ended the answer itself, rather than the limit on tokens.
         evidence: stretches of the video that the answer comes from, best first; none if their times are unknown.
         timings: seconds; "first_token" and "answer" (all of it, evidence included).
+        token_ids: the tokens generated.
     """
 
     text: str
@@ -38,6 +40,20 @@ class Answer:
     finished: bool
     evidence: tuple[Evidence, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
+    token_ids: tuple[int, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was said between the memory and a question.
+
+    Args:
+        store: begins with the memory and these tokens, and has room for the question and its answer.
+        token_ids: questions, answers and the chat around them.
+    """
+
+    store: BufferStore
+    token_ids: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -64,8 +80,11 @@ def stream_answer(
     question_ids: Sequence[int],
     options: AnswerOptions,
     probe: AttentionProbe | None = None,
+    past: Past | None = None,
 ) -> Iterator[tuple[str, int | None]]:
     """Yield pieces of text with the token that completed them; the end marker has no text, the rest no token.
+
+    `past` is what was said between the memory and the question; nothing if None.
 
     Raises:
         BudgetError: the device's memory ran out.
@@ -75,8 +94,10 @@ def stream_answer(
         options = replace(options, repetition_penalty=config.repetition_penalty)
     stream = TextStream(tokenizer)
     token_ids = torch.tensor(question_ids, device=device)
-    context_ids = torch.tensor([*memory.prefix_ids, *question_ids], device=device)
-    steps = generate(language, memory, token_ids, options, config.eos_token_ids, context_ids, probe)
+    said = [] if past is None else past.token_ids
+    context_ids = torch.tensor([*memory.prefix_ids, *said, *question_ids], device=device)
+    store = None if past is None else past.store
+    steps = generate(language, memory, token_ids, options, config.eos_token_ids, context_ids, probe, store)
     while True:
         # The mode is thread state: a generator that held it between pieces would change its caller's.
         with torch.inference_mode(), cpu_threads(device), within_memory(device):
@@ -96,6 +117,7 @@ def whole_answer(
     question_ids: Sequence[int],
     options: AnswerOptions,
     on_piece: Callable[[str], None] | None = None,
+    past: Past | None = None,
 ) -> Answer:
     """Return the answer that `stream_answer` yields, with its evidence; the arguments and errors are the same.
 
@@ -105,7 +127,7 @@ def whole_answer(
     first = 0.0
     pieces, tokens = [], []
     trace = None if memory.spans is None else AttentionTrace(memory.length)
-    for piece, token_id in stream_answer(language, tokenizer, config, memory, question_ids, options, trace):
+    for piece, token_id in stream_answer(language, tokenizer, config, memory, question_ids, options, trace, past):
         first = first or time.perf_counter() - started
         pieces.append(piece)
         if on_piece is not None:
@@ -118,7 +140,8 @@ def whole_answer(
             evidence = find_evidence(memory, trace.mean(), neutral_attention(language, memory, nothing))
     timings = {"first_token": first, "answer": time.perf_counter() - started}
     finished = bool(tokens) and tokens[-1] in config.eos_token_ids
-    return Answer("".join(pieces).strip(), len(question_ids), len(tokens), finished, evidence, timings)
+    text = "".join(pieces).strip()
+    return Answer(text, len(question_ids), len(tokens), finished, evidence, timings, tuple(tokens))
 
 
 @torch.no_grad()

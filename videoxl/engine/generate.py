@@ -82,6 +82,7 @@ def generate(
     eos_token_ids: Sequence[int] = (),
     context_ids: Tensor | None = None,
     probe: AttentionProbe | None = None,
+    store: BufferStore | None = None,
 ) -> Iterator[Step]:
     """Yield the tokens of an answer, up to and including one that ends it. The memory stays as it is.
 
@@ -93,9 +94,12 @@ def generate(
         eos_token_ids: tokens that end the answer.
         context_ids: [m] tokens that a repetition penalty counts as having occurred; `token_ids` if None.
         probe: looks at the attention of every forward.
+        store: begins with the memory and what was said before, and has room; a new one if None. All tokens but the last
+            are left in it.
     """
     rules = sampling_rules(options)
-    store = memory.workspace(len(token_ids) + options.max_new_tokens)
+    if store is None:
+        store = memory.workspace(len(token_ids) + options.max_new_tokens)
     occurred = (token_ids if context_ids is None else context_ids)[None]
     generator = None
     if options.temperature and options.seed is not None:

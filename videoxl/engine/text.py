@@ -5,6 +5,8 @@ from typing import Protocol
 
 from ..errors import CheckpointError, QuestionError, check_not_empty
 
+_TURN = "<|im_start|>"
+
 
 class Tokenizer(Protocol):
     """Text to token ids and back."""
@@ -76,6 +78,24 @@ def encode_question(tokenizer: Tokenizer | None, prompt: str, question: str) -> 
     """
     check_not_empty(question)
     return encode(tokenizer, prompt.partition("<image>")[2].replace("{question}", question.strip()))
+
+
+def encode_next_question(tokenizer: Tokenizer | None, prompt: str, question: str) -> list[int]:
+    """Return the tokens after an answer: its end, and the next question in a turn of its own.
+
+    Raises:
+        QuestionError: the question is empty.
+        CheckpointError: the prompt has no turns.
+    """
+    check_not_empty(question)
+    before, _, after = prompt.partition("<image>")
+    opening = before.rfind(_TURN)
+    answering = after.rfind(_TURN)
+    if opening < 0 or answering < 0:
+        raise CheckpointError("this model's prompt has no turns", "Ask single questions with videoxl ask.")
+    closing = after[after.index("{question}") + len("{question}") : answering]
+    turn = before[opening:] + after.lstrip("\n")
+    return encode(tokenizer, closing + turn.replace("{question}", question.strip()))
 
 
 def check_length(num_question: int, max_new_tokens: int, memory_length: int, max_positions: int) -> None:

@@ -68,6 +68,8 @@ class Contents:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise MemoryFileError(f"{path}: is not a regular file", "Give a .vxm file.")
         try:
             with open(path, "rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -19,7 +19,8 @@ class MemoryHeader:
         fingerprint: identifies the model that made it.
         model: that model's name.
         version: of videoxl that made it.
-        dtype: of keys and values, such as "float32".
+        dtype: of keys and values when they were made, such as "float32".
+        is_quantised: whether they are in 8 bit now.
         num_layers: how many layers have keys and values.
         room: slots that were free behind the memory, for a question.
         prefix_ids: the prompt's tokens before the video.
@@ -36,6 +37,7 @@ class MemoryHeader:
     model: str
     version: str
     dtype: str
+    is_quantised: bool
     num_layers: int
     room: int
     prefix_ids: tuple[int, ...]

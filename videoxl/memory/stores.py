@@ -76,6 +76,10 @@ class BufferStore:
         """Let the `count` slots that every layer has kept become part of the memory."""
         self.length += count
 
+    def rewind(self, length: int) -> None:
+        """Forget all slots but the first `length`."""
+        self.length = length
+
     def layers(self) -> Layers:
         """Return views of each layer's keys and values so far, [b, kv_heads, length, d]."""
         return tuple(

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from ..version import __version__
 from ..video.identity import VideoRecord
 from .file import AGAIN, Contents, write_file
 from .header import MemoryHeader
+from .quantise import dequantise, quantise
 from .stores import BufferStore, Layers
 
 
@@ -93,21 +94,32 @@ class VisualMemory:
         """Bytes that it holds: keys and values, and the room for a question behind them."""
         return sum(tensor.untyped_storage().nbytes() for pair in self.layers for tensor in pair)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it to one file, atomically, in the dtype that it has.
+    def save(self, path: str | os.PathLike[str], dtype: Literal["int8"] | None = None) -> None:
+        """Write it to one file, atomically.
+
+        Args:
+            path: of the file.
+            dtype: None keeps the dtype that it has; "int8" takes a half of 16 bit or a quarter of 32 bit, and changes
+                answers a little.
 
         Raises:
             MemoryFileError: the folder does not exist or cannot be written to, or the disk is full.
         """
-        tensors = {f"{part}.{layer}": pair[at] for layer, pair in enumerate(self.layers) for at, part in _PARTS}
+        tensors: dict[str, Tensor] = {}
+        for layer, pair in enumerate(self.layers):
+            for at, part in _PARTS:
+                if dtype is None:
+                    tensors[f"{part}.{layer}"] = pair[at]
+                else:
+                    tensors[f"{part}.{layer}"], tensors[f"{part}_scales.{layer}"] = quantise(pair[at])
         for name in _TIMES:
             times = getattr(self, name)
             if times is not None:
                 tensors[name] = torch.from_numpy(np.ascontiguousarray(times, np.float64))
         own = {name: getattr(self, name) for name in _SAME}
-        dtype = str(self.layers[0][0].dtype).removeprefix("torch.") if self.layers else ""
-        room = self.buffers.capacity - self.length if self.buffers is not None else DEFAULT_ROOM
-        header = MemoryHeader(dtype=dtype, num_layers=len(self.layers), room=room, **own)
+        own["dtype"] = str(self.layers[0][0].dtype).removeprefix("torch.") if self.layers else ""
+        own["room"] = self.buffers.capacity - self.length if self.buffers is not None else DEFAULT_ROOM
+        header = MemoryHeader(is_quantised=dtype is not None, num_layers=len(self.layers), **own)
         write_file(Path(path), tensors, header.said())
 
     @classmethod
@@ -115,7 +127,8 @@ class VisualMemory:
         """Return a saved memory, on the model's devices, with the room behind it that it had.
 
         Every byte is verified. What the model answers from it is what it answered from the memory that was saved, to
-        the bit. A memory in 16 bit can also be read by a model in float32, which loses nothing.
+        the bit, unless it was saved in 8 bit. A memory in 16 bit can also be read by a model in float32, which loses
+        nothing; one in 8 bit by a model in any dtype.
 
         Raises:
             MemoryFileError: the file is missing, damaged, no memory, of a newer format, or the model's fingerprint or
@@ -185,7 +198,8 @@ def _check_reader(path: Path, header: MemoryHeader, model: MemoryReader) -> None
             "Use that model, or watch the video again with this one.",
         )
     dtype = str(model.dtype).removeprefix("torch.")
-    if header.num_layers and header.dtype != dtype and dtype != "float32":
+    is_exact = header.num_layers and not header.is_quantised
+    if is_exact and header.dtype != dtype and dtype != "float32":
         raise MemoryFileError(
             f"{path}: is in {header.dtype}, the model in {dtype}",
             "Load the model in that dtype or in float32, or watch the video again.",
@@ -202,7 +216,7 @@ def _stored(header: MemoryHeader, tensors: dict[str, Tensor], model: MemoryReade
         raise ValueError(f"{header.num_layers} layers, not {len(model.layer_devices)}")
     store = BufferStore(header.length + header.room)
     for layer, device in zip(range(header.num_layers), model.layer_devices, strict=False):
-        pair = [tensors[f"{part}.{layer}"] for _, part in _PARTS]
+        pair = [_restored(tensors, part, layer, header.is_quantised) for _, part in _PARTS]
         if any(tensor.shape[1] != header.length for tensor in pair):
             raise ValueError(f"{pair[0].shape[1]} slots, not {header.length}")
         with within_memory(device):
@@ -210,3 +224,8 @@ def _stored(header: MemoryHeader, tensors: dict[str, Tensor], model: MemoryReade
             store.keep(layer, keys, values)
     store.advance(header.length)
     return store
+
+
+def _restored(tensors: dict[str, Tensor], part: str, layer: int, is_quantised: bool) -> Tensor:
+    stored = tensors[f"{part}.{layer}"]
+    return dequantise(stored, tensors[f"{part}_scales.{layer}"]) if is_quantised else stored

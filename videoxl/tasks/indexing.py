@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import MemoryFileError
 from ..memory.cache import MemoryCache
@@ -64,6 +64,7 @@ def index_video(
     watch: WatchOptions,
     cache: MemoryCache,
     load_model: Callable[[], "VideoXL"],
+    dtype: Literal["int8"] | None = None,
     on_watching: Callable[[], None] | None = None,
     on_progress: Callable[["Progress"], None] | None = None,
 ) -> Indexed:
@@ -76,6 +77,7 @@ def index_video(
         watch: how the video is watched.
         cache: where memories are looked for and kept.
         load_model: called once the request is checked and decoding has begun.
+        dtype: of the file; see `VisualMemory.save`.
         on_watching: called before the video is watched, if it has to be.
         on_progress: called after every chunk of it.
 
@@ -87,7 +89,7 @@ def index_video(
         began = time.perf_counter()
         recalled = recalling.recall(model, on_watching, on_progress)
     if path is not None:
-        recalled.memory.save(path)
+        recalled.memory.save(path, dtype)
     kept = path or recalled.path
     if kept is None:
         problem = recalled.warnings[-1] if recalled.warnings else "the cache keeps nothing"

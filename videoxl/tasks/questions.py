@@ -1,10 +1,16 @@
-"""Questions from a file: one a line, or one JSON object a line."""
+"""Questions from a file, one a line or one JSON object a line, and answers as JSON."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..errors import QuestionError, check_not_empty
+from ..errors import QuestionError, VideoXLError, check_not_empty
+from ..files import atomic_write
+
+if TYPE_CHECKING:
+    from ..engine.answer import Answer
 
 
 @dataclass(frozen=True)
@@ -52,3 +58,32 @@ def _parse(line: str, place: str) -> Question:
         raise QuestionError(f'{place}: has no "question" in words, or an "id" that is neither text nor number', advice)
     check_not_empty(text)
     return Question(text, id)
+
+
+def evidence_record(answer: "Answer") -> list[dict[str, float]]:
+    """Return where an answer comes from, as JSON: seconds, and the share of attention."""
+    return [
+        {"start": round(span.start, 3), "end": round(span.end, 3), "score": round(span.score, 4)}
+        for span in answer.evidence
+    ]
+
+
+def answer_record(question: Question, answer: "Answer") -> dict[str, Any]:
+    """Return a question and its answer as a JSON object."""
+    own = {} if question.id is None else {"id": question.id}
+    said = {"question": question.text, "answer": answer.text, "evidence": evidence_record(answer)}
+    return own | said | {"seconds": round(answer.timings["answer"], 4)}
+
+
+def write_answers(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    """Write one JSON object a line, atomically.
+
+    Raises:
+        VideoXLError: the file cannot be written.
+    """
+    try:
+        with atomic_write(path) as file:
+            for record in records:
+                file.write((json.dumps(record) + "\n").encode())
+    except OSError as error:
+        raise VideoXLError(f"{path}: cannot be written ({error.strerror})", "Choose another file.") from None

@@ -135,16 +135,17 @@ class Recalling:
         if memory is not None:
             timings = {"decode": 0.0, "encode": 0.0, "condense": 0.0, "load": time.perf_counter() - began}
             origin: Origin = "file" if self._is_file else "cache"
-            return Recalled(memory, origin, timings, (*warnings, *memory.warnings), self._kept(key))
+            path = self._path if self._cache is None or self._is_file else self._cache.path(key)
+            return Recalled(memory, origin, timings, (*warnings, *memory.warnings), path)
         if on_watching is not None:
             on_watching()
         if self._stream is None:
             self._open()
         watched = model.watch_plan(self._plan, on_progress, self._stream)
-        if self._cache is not None:
-            warnings += self._keep(key, watched.memory)
-        timings = watched.timings | {"load": 0.0}
-        return Recalled(watched.memory, "video", timings, (*watched.warnings, *warnings), self._kept(key))
+        problem = None if self._cache is None else self._keep(key, watched.memory)
+        path = None if self._cache is None or problem else self._cache.path(key)
+        warnings += [*watched.warnings, *([problem] if problem else [])]
+        return Recalled(watched.memory, "video", watched.timings | {"load": 0.0}, tuple(warnings), path)
 
     @property
     def _key(self) -> str:
@@ -170,20 +171,16 @@ class Recalling:
         chosen = next(iter(ratios), None) if ratio == "auto" else ratio
         return chosen in ratios and set(header.ratios) == {chosen}
 
-    def _keep(self, key: str, memory: "VisualMemory") -> list[str]:
+    def _keep(self, key: str, memory: "VisualMemory") -> str | None:
         """Put a memory into the cache, and return what prevented it."""
         assert self._cache is not None
         try:
             if content_digest(self._path) != self._digest:
-                return [f"{self._path}: changed while it was watched; its memory is not kept for next time"]
+                return f"{self._path}: changed while it was watched; its memory is not kept for next time"
             self._cache.put(key, memory.save)
         except (MemoryFileError, VideoError) as error:
-            return [f"the memory is not kept for next time ({error})"]
-        return []
-
-    def _kept(self, key: str) -> Path | None:
-        """Return the file that the memory is in, if it is in one."""
-        return self._path if self._is_file else self._cache.path(key) if self._cache is not None else None
+            return f"the memory is not kept for next time ({error})"
+        return None
 
 
 def _check_memory(path: Path, watch: WatchOptions) -> int:

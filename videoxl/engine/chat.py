@@ -1,0 +1,106 @@
+"""A conversation about one memory: each question is read behind the earlier ones and their answers."""
+
+from collections.abc import Callable
+
+import torch
+
+from ..config import ModelConfig
+from ..errors import QuestionError
+from ..memory.stores import BufferStore
+from ..memory.value import VisualMemory
+from ..network.devices import within_memory
+from ..network.qwen2 import VSTQwen2
+from ..options import AnswerOptions
+from ..planning.budget import DEFAULT_ROOM
+from .answer import Answer, Past, whole_answer
+from .text import Tokenizer, check_length, encode_next_question, encode_question
+
+
+class Conversation:
+    """Questions and answers that follow one another. The memory stays as it is, and may serve others meanwhile.
+
+    What was said is read once and stays in the conversation's own store, behind the memory.
+
+    Args:
+        language: the language model.
+        tokenizer: of the model.
+        config: of the model.
+        memory: what is talked about.
+
+    Attributes:
+        turns: questions with their answers, in order.
+    """
+
+    def __init__(
+        self, language: VSTQwen2, tokenizer: Tokenizer | None, config: ModelConfig, memory: VisualMemory
+    ) -> None:
+        self._language = language
+        self._tokenizer = tokenizer
+        self._config = config
+        self._memory = memory
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was said."""
+        self.turns: list[tuple[str, Answer]] = []
+        self._said: list[int] = []
+        self._unread: list[int] = []  # the last token of an answer that was cut off: generated, and not read
+        self._store: BufferStore | None = None
+
+    def ask(
+        self,
+        question: str,
+        options: AnswerOptions | None = None,
+        on_piece: Callable[[str], None] | None = None,
+    ) -> Answer:
+        """Return the answer to the next question, with its evidence.
+
+        An error or Ctrl-C takes the question back: the conversation is then what it was before.
+
+        Args:
+            question: in words.
+            options: how the answer is generated; greedily if None.
+            on_piece: called with each piece of the answer as it is generated.
+
+        Raises:
+            QuestionError: the question is empty, or it does not fit behind what was said.
+            BudgetError: the device's memory ran out.
+        """
+        options = options or AnswerOptions()
+        encode = encode_next_question if self.turns else encode_question
+        ids = [*self._unread, *encode(self._tokenizer, self._config.prompt, question)]
+        length = self._memory.length + len(self._said)
+        self._check_room(len(ids), options, length)
+        assert self._tokenizer is not None  # encoding the question needed it
+        with torch.no_grad(), within_memory(self._language.device):
+            store = self._with_room(length, len(ids) + options.max_new_tokens)
+        past = Past(store, self._said)
+        try:
+            answer = whole_answer(
+                self._language, self._tokenizer, self._config, self._memory, ids, options, on_piece, past
+            )
+        except BaseException:
+            store.rewind(length)
+            raise
+        read = answer.token_ids[:-1]
+        self._said += [*ids, *read]
+        self._unread = [] if answer.finished else list(answer.token_ids[-1:])
+        self.turns.append((question, answer))
+        return answer
+
+    def _check_room(self, num_question: int, options: AnswerOptions, length: int) -> None:
+        try:
+            check_length(num_question, options.max_new_tokens, length, self._config.max_positions)
+        except QuestionError as error:
+            if not self.turns:
+                raise
+            raise QuestionError(str(error), "Begin a new conversation, with /clear.") from None
+
+    def _with_room(self, length: int, room: int) -> BufferStore:
+        """Return the conversation's store; a larger one with the same slots where the room does not suffice."""
+        if self._store is None:
+            self._store = self._memory.workspace(max(room, DEFAULT_ROOM))
+        elif length + room > self._store.capacity:
+            layers = tuple((keys[0], values[0]) for keys, values in self._store.layers())
+            self._store = BufferStore.beginning_with(layers, length + 2 * max(room, DEFAULT_ROOM))
+        return self._store
