@@ -38,8 +38,8 @@ def main() -> None:
         draw.text((LEFT - 8, place(0, tenth / 10)[1]), f"{tenth / 10:.1f}", "black", font, "rm")
     for step in range(0, last + 1, 500):
         draw.text((place(step, 0)[0], BOTTOM + 8), str(step), "black", font, "mt")
-    hours = lines[-1]["seconds"] / 3600
-    draw.text((LEFT, 6), f"share of fully right answers in training, {last} steps, {hours:.1f} hours", "black", font)
+    minutes = lines[-1]["seconds"] / 60
+    draw.text((LEFT, 6), f"share of fully right answers in training, {last} steps, {minutes:.1f} minutes", "black", font)
     for row, (family, colour) in enumerate(zip(FAMILIES, COLOURS, strict=True)):
         seen = [line for line in lines if family in line]
         shares = smooth([line[family] for line in seen])
