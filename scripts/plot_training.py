@@ -39,7 +39,9 @@ def main() -> None:
     for step in range(0, last + 1, 500):
         draw.text((place(step, 0)[0], BOTTOM + 8), str(step), "black", font, "mt")
     minutes = lines[-1]["seconds"] / 60
-    draw.text((LEFT, 6), f"share of fully right answers in training, {last} steps, {minutes:.1f} minutes", "black", font)
+    draw.text(
+        (LEFT, 6), f"share of fully right answers in training, {last} steps, {minutes:.1f} minutes", "black", font
+    )
     for row, (family, colour) in enumerate(zip(FAMILIES, COLOURS, strict=True)):
         seen = [line for line in lines if family in line]
         shares = smooth([line[family] for line in seen])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_models import checkpoint
 from typer.testing import CliRunner
 
@@ -131,6 +132,21 @@ def test_every_protocol_and_task_runs(settings: NeedleSettings, tmp_path: Path, 
     rows = load_results(tmp_path / "run")
     assert len(rows) == 5 * changes.get("per_video", 1)
     assert all(row["score"] in (0.0, 1.0) for row in rows)
+
+
+@pytest.mark.parametrize("form", ["reference", "longva"])
+def test_published_needle_files_run_as_they_are(settings: NeedleSettings, tmp_path: Path, form: str) -> None:
+    Image.new("RGB", (20, 20), (9, 90, 200)).save(tmp_path / "sky.png")
+    prompt = "Question: What is it?\nOptions:(A) sky\n(B) sea\nChoose the best option."
+    content: Any = {"retrieval_question": [prompt], "answer": ["B"], "needle": ["sky.png"]}
+    if form == "longva":
+        content = [{"path": "sky.png", "prompt": "What colour?", "answer": "Blue"}]
+    (tmp_path / "qa.json").write_text(json.dumps(content))
+    protocol = {"reference": "video-xl", "longva": "longva"}[form]
+    settings = replace(settings, needles=str(tmp_path / "qa.json"), protocol=protocol, lengths=(6,))
+    assert run_needles(tmp_path / "run", settings).failed == 0
+    rows = load_results(tmp_path / "run")
+    assert [(row["needle"], row["depth"]) for row in rows] == [("1-sky", 0.0), ("1-sky", 50.0), ("1-sky", 100.0)]
 
 
 def test_a_folder_of_haystacks(settings: NeedleSettings, tmp_path: Path, clip: Path) -> None:
