@@ -1,5 +1,7 @@
 """`videoxl needle`: needles in a video haystack, and figures of what was found."""
 
+import math
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,16 +11,34 @@ from . import options, render
 from .options import Dtype
 
 app = typer.Typer(help="Needles in a video haystack.", invoke_without_command=True)
-_PROTOCOLS = "video-xl, longva, free or likelihood"
-_TASKS = "retrieval, ordering or counting"
+
+
+class Protocol(StrEnum):
+    """How questions are put and scored."""
+
+    free = "free"
+    likelihood = "likelihood"
+    video_xl = "video-xl"
+    longva = "longva"
+
+
+class Task(StrEnum):
+    """What is asked."""
+
+    retrieval = "retrieval"
+    ordering = "ordering"
+    counting = "counting"
 
 
 def parse_range(text: str) -> tuple[float, ...]:
     """Return numbers from "128,256" or from "FIRST:LAST:STEP", the last included."""
     try:
+        numbers = [float(part) for part in text.split(":" if ":" in text else ",")]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError
         if ":" not in text:
-            return tuple(float(part) for part in text.split(","))
-        first, last, step = (float(part) for part in text.split(":"))
+            return tuple(numbers)
+        first, last, step = numbers
         if step <= 0 or last < first or (last - first) / step > 10_000:
             raise ValueError
         return tuple(first + step * number for number in range(int((last - first) / step + 1e-9) + 1))
@@ -60,13 +80,13 @@ def needle(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command goes on in it.")] = Path(
         "needle-run"
     ),
-    protocol: Annotated[str, typer.Option("--protocol", help=f"How to ask and score: {_PROTOCOLS}.")] = "free",
-    task: Annotated[str, typer.Option("--task", help=f"What to ask: {_TASKS}.")] = "retrieval",
+    protocol: Annotated[Protocol, typer.Option("--protocol", help="How to ask and score; see README.")] = Protocol.free,
+    task: Annotated[Task, typer.Option("--task", help="What to ask.")] = Task.retrieval,
     per_video: Annotated[
         int, typer.Option("--needles-per-video", min=1, help="Put so many into a video and ask about each.")
     ] = 1,
     distractors: Annotated[int, typer.Option("--distractors", min=0, help="Other needles that nobody asks about.")] = 0,
-    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn: further places, order of options.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn: further places, order of options.")] = 0,
     model: options.ModelName = "videoxl-nano",
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
@@ -92,8 +112,8 @@ def needle(
             lengths=tuple(int(length) for length in parse_range(lengths)),
             depths=parse_range(depths),
             ratio=ratio,
-            protocol=protocol,
-            task=task,
+            protocol=protocol.value,
+            task=task.value,
             per_video=per_video,
             distractors=distractors,
             seed=seed,
@@ -103,7 +123,7 @@ def needle(
 
         from .needle_live import NeedleDisplay
 
-        with NeedleDisplay(settings, enabled=not quiet) as display:
+        with NeedleDisplay(settings, out, enabled=not quiet) as display:
             summary = run_needles(out, settings, devices(device, workers), display.on_event)
         _show(out, json)
         if not quiet:
@@ -139,5 +159,6 @@ def plot(
 
         if out is None:
             out = folders[0] / "heatmap" if len(folders) == 1 else Path("needle-compared")
-        compare(folders, out.with_suffix("") if out.suffix in (".png", ".svg") else out)
-        render.message(f"drawn: {out.with_suffix('')}.png and .svg")
+        out = out.with_suffix("") if out.suffix in (".png", ".svg") else out
+        compare(folders, out)
+        render.message(f"drawn: {out}.png and .svg")

@@ -2,8 +2,10 @@
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videoxl.runs.engine import load_results
 from videoxl.runs.events import Event, ItemDone, ItemFailed, ItemStarted, Progress, WorkerLost
 
 from . import render
@@ -21,11 +23,12 @@ class NeedleDisplay:
 
     Args:
         settings: of the run.
+        folder: of the run; what is done in it already is shown as done.
         enabled: False shows nothing.
     """
 
-    def __init__(self, settings: "NeedleSettings", enabled: bool) -> None:
-        self._settings, self._enabled = settings, enabled
+    def __init__(self, settings: "NeedleSettings", folder: Path, enabled: bool) -> None:
+        self._settings, self._folder, self._enabled = settings, folder, enabled
         self._cells: dict[tuple[int, float], list[float]] = {}
         self._failed: set[tuple[int, float]] = set()
         self._at_work: set[tuple[int, float]] = set()
@@ -51,6 +54,9 @@ class NeedleDisplay:
     def on_event(self, event: Event) -> None:
         """Take note of what happened."""
         if isinstance(event, Progress):
+            if not self._progress.total and event.done:
+                for row in load_results(self._folder):
+                    self._cells.setdefault(_cell(row), []).append(row["score"])
             self._progress = event
             if self._finished is not None:
                 self._cell_done(self._finished)

@@ -65,6 +65,28 @@ def test_the_reference_s_lists_keep_their_prompts_and_letters(tmp_path: Path) ->
     assert needle.question == prompt == with_options(needle)
 
 
+def test_options_in_a_prompt_may_have_brackets(tmp_path: Path, picture: Path) -> None:
+    prompt = "Which?\nOptions:(A) red (dark)\n(B) red (light)\nChoose."
+    content = {"retrieval_question": [prompt], "answer": ["B"], "needle": ["red.png"]}
+    (needle,) = load_needles(lines(tmp_path / "qa.json", content))
+    assert needle.options == ("red (dark)", "red (light)") and needle.letter == "B"
+
+
+def test_pictures_are_seen_as_viewers_show_them(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 32768, np.uint16)).save(tmp_path / "deep.png")
+    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    turned = Image.new("RGB", (8, 4))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    names = ("deep.png", "clear.png", "turned.jpg")
+    deep, clear, turn = load_needles(
+        lines(tmp_path / "n.jsonl", *({"image": name, "question": "?", "answer": "a"} for name in names))
+    )
+    assert abs(int(deep.picture().mean()) - 127) <= 1
+    assert (clear.picture() == 255).all() and turn.picture().shape == (8, 4, 3)
+
+
 def test_longva_s_list_is_asked_as_it_is(tmp_path: Path, picture: Path) -> None:
     entry = {"path": "red.png", "prompt": "What colour? Answer with a word.", "answer": "Red"}
     (needle,) = load_needles(lines(tmp_path / "longva.json", [entry]))  # type: ignore[arg-type]
@@ -91,6 +113,12 @@ def test_options_are_worded_as_in_the_reference(tmp_path: Path) -> None:
         ({"card": CARD | {"kind": "face"}, "question": "What?", "answer": "a"}, "no card of this kind"),
         ({"card": CARD | {"ink": "white"}, "question": "What?", "answer": "a"}, "no card of this kind"),
         ({"image": "text.png", "question": "What?", "answer": "a"}, "neither a picture nor a video"),
+        ({"card": CARD, "question": "What?", "answer": "a", "options": 5}, "no list of texts"),
+        ({"card": CARD, "question": "What?", "answer": "a", "options": ["a", "a"]}, "two to 10 different texts"),
+        ({"card": CARD, "question": "What?", "answer": "a", "options": ["a"]}, "two to 10 different texts"),
+        ({"card": CARD, "question": "What?", "answer": "a", "name": None}, "name is None"),
+        ({"retrieval_question": [], "answer": ["C"], "needle": ["text.png"]}, "not lists of one length"),
+        ("[{not json]", "this list is no JSON"),
         ("{not json", "line 1: this is no JSON"),
         ("", "there is no needle"),
         ({"retrieval_question": ["(A) a\n(B) b"], "answer": ["C"], "needle": ["text.png"]}, "'C' is not among"),

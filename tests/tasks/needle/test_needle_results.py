@@ -8,9 +8,21 @@ import pytest
 from PIL import Image
 
 from videoxl.tasks.needle.figure import draw
-from videoxl.tasks.needle.results import grid, longva_records, markdown, reference_records, summary, write_reports
+from videoxl.tasks.needle.results import (
+    Cells,
+    grid,
+    longva_records,
+    markdown,
+    reference_records,
+    summary,
+    write_reports,
+)
 
-SETTINGS = {"model": "videoxl-nano", "ratio": 16, "protocol": "free", "task": "retrieval"}
+SETTINGS = {
+    "model": "videoxl-nano", "ratio": 16, "protocol": "free", "task": "retrieval", "per_video": 1, "distractors": 0,
+    "needles": "bundled",
+}  # fmt: skip
+CELLS = Cells(3, 0, 3)
 
 
 def row(length: int, depth: float, trial: int, score: float, **changes: Any) -> dict[str, Any]:
@@ -29,7 +41,7 @@ ROWS = [
 
 
 def test_cells_columns_and_all_are_counted_with_their_intervals() -> None:
-    said = summary(ROWS, SETTINGS, {"date": "2026-01-01"})
+    said = summary(ROWS, SETTINGS, {"date": "2026-01-01"}, CELLS)
     assert [(cell["length"], cell["depth"], cell["right"], cell["asked"]) for cell in said["cells"]] == [
         (100, 0.0, 4, 4), (100, 50.0, 2, 4), (200, 0.0, 0, 4),
     ]  # fmt: skip
@@ -49,9 +61,10 @@ def test_a_video_that_is_asked_twice_is_watched_once() -> None:
 
 
 def test_the_table_has_a_column_for_every_length_and_their_sums() -> None:
-    text = markdown(ROWS, "Title")
+    text = markdown(ROWS, "Title", Cells(3, 1, 5))
     assert "| depth | 100 frames | 200 frames |" in text
     assert "| 50 % | 2/4 = 50% (15-85) | - |" in text
+    assert "**3 of 5 cells are finished, 1 failed.**" in text
     assert "| all depths | 6/8 = 75% (41-93) | 0/4 = 0% (0-49) |" in text
 
 
@@ -66,7 +79,7 @@ def test_records_have_the_fields_that_other_scripts_read() -> None:
 
 
 def test_reports_are_written(tmp_path: Path) -> None:
-    write_reports(tmp_path, ROWS, SETTINGS, {"date": "2026-01-01"})
+    write_reports(tmp_path, ROWS, SETTINGS, {"date": "2026-01-01"}, CELLS)
     assert json.loads((tmp_path / "summary.json").read_text())["date"] == "2026-01-01"
     assert len(json.loads((tmp_path / "records" / "longva" / "all_accuracies.json").read_text())) == 3
     assert len([*(tmp_path / "records" / "video-xl").iterdir()]) == 3
@@ -82,4 +95,5 @@ def test_figures_show_green_where_answers_are_right_and_red_where_not(tmp_path: 
     svg = (tmp_path / "map.svg").read_text()
     assert "A run" in svg or "<path" in svg
     draw([("A run", grid(ROWS))] * count, tmp_path / "again")
-    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "map.png").read_bytes()
+    for ending in ("png", "svg"):
+        assert (tmp_path / f"again.{ending}").read_bytes() == (tmp_path / f"map.{ending}").read_bytes()

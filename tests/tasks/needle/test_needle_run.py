@@ -61,7 +61,7 @@ def test_shared_work_gives_the_memories_of_watching_each_video_by_itself() -> No
     model = VideoXL(checkpoint())
     needles = load_needles("bundled")[:2]
     (haystack,) = open_haystacks("synthetic:3", one_a_second=False)
-    watcher, work = Watcher(model, 4, 32), Work()
+    watcher, work = Watcher(model, 4, 32, most_needles=2), Work()
     for length in (9, 40):
         for places in ([0, 0], [3, 7], [length, length], [2, 5]):  # the last begins again: it is before the others
             memory = watcher.watch(haystack, length, needles, places, work)
@@ -197,6 +197,47 @@ def test_kills_lose_and_double_nothing(settings: NeedleSettings, tmp_path: Path)
     assert plain(tmp_path / "run") == plain(tmp_path / "whole")
 
 
+def test_a_changed_picture_is_another_run(settings: NeedleSettings, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "a.png")
+    (tmp_path / "n.jsonl").write_text('{"image": "a.png", "question": "Which colour?", "answer": "red"}')
+    settings = replace(settings, needles=str(tmp_path / "n.jsonl"), lengths=(6,), depths=(0.0,))
+    run_needles(tmp_path / "run", settings)
+    Image.new("RGB", (9, 9), "blue").save(tmp_path / "a.png")
+    with pytest.raises(RunError, match=r"pictures\.a"):
+        run_needles(tmp_path / "run", settings)
+
+
+def test_what_failed_is_tried_again_and_missing_until_then(
+    settings: NeedleSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(settings, lengths=(6, 11), depths=(50.0, 100.0))
+    feed = Watcher._feed
+
+    def fails(self: Watcher, watching: Any, tokens: Any) -> None:
+        if self._shared is None and len(tokens) == 5:  # the beginning of 11 frames, at depth 50
+            feed(self, watching, tokens[:2])
+            raise MemoryError
+        feed(self, watching, tokens)
+
+    monkeypatch.setattr(Watcher, "_feed", fails)
+    assert run_needles(tmp_path / "run", settings).failed == 1
+    said = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert said["progress"] == {"done": 3, "failed": 1, "total": 4}
+    assert "**3 of 4 cells are finished, 1 failed.**" in (tmp_path / "run" / "summary.md").read_text()
+    monkeypatch.undo()
+    assert run_needles(tmp_path / "run", settings).failed == 0
+    run_needles(tmp_path / "whole", settings)
+    assert plain(tmp_path / "run") == plain(tmp_path / "whole")
+
+
+def test_a_damaged_haystack_is_no_haystack(settings: NeedleSettings, tmp_path: Path, media: Path) -> None:
+    haystack = media / "bad" / "corrupt_middle_10pct_random.mp4"
+    settings = replace(settings, haystack=str(haystack), lengths=(64,), depths=(50.0,))
+    assert run_needles(tmp_path / "run", settings).failed == 1
+    (failure,) = map(json.loads, (tmp_path / "run" / "failures.jsonl").read_text().splitlines())
+    assert "damaged" in failure["message"]
+
+
 def invoke(*options: object) -> Any:
     return CliRunner().invoke(app, ["needle", *map(str, options)])
 
@@ -210,7 +251,11 @@ def invoke(*options: object) -> Any:
         (["--needles", "gone.jsonl"], 1, "cannot be read"),
         (["--haystack", "gone.mp4"], 1, "gone.mp4"),
         (["--haystack", "synthetic:x"], 1, "no whole number"),
-        (["--protocol", "guess"], 1, "protocol 'guess'"),
+        (["--protocol", "guess"], 2, "guess"),
+        (["--lengths", "inf"], 2, "is no range"),
+        (["--lengths", "6,6"], 1, "a length twice"),
+        (["--seed", "-1"], 2, "greater than or equal to 0"),
+        (["--haystack", ""], 1, "no haystack"),
         (["--ratio", "3"], 1, "ratio 3 is not among those"),
         (["--lengths", "900000"], 1, "positions"),
         (["--needles-per-video", "9"], 1, "9 needles with different questions"),

@@ -112,6 +112,7 @@ def test_a_rotated_question_is_right_only_if_every_rotation_is() -> None:
 @pytest.mark.parametrize(
     ("response", "answer", "same"),
     [("The Tower.", "tower", True), (" 472 ", "472", True), ("a red circle", "red circle", True),
+     ("", "a", False), ("A", "a", True), ("The", "a", False),
      ("towers", "tower", False), ("there is no number.", "no number", False), ("ÉTÉ", "été", True)],
 )  # fmt: skip
 def test_free_answers_are_compared_without_what_does_not_matter(response: str, answer: str, same: bool) -> None:

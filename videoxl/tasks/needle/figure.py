@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -39,8 +40,9 @@ def draw(grids: Sequence[tuple[str, Grid]], path: Path) -> None:
     for ending in FORMATS:
         buffer = BytesIO()
         # No date in the file: the same results give the same bytes.
-        figure.savefig(buffer, format=ending, dpi=160, metadata={"Date": None} if ending == "svg" else {})
-        with atomic_write(path.with_suffix(f".{ending}")) as file:
+        with rc_context({"svg.hashsalt": "videoxl"}):
+            figure.savefig(buffer, format=ending, dpi=160, metadata={"Date": None} if ending == "svg" else {})
+        with atomic_write(path.with_name(f"{path.name}.{ending}")) as file:
             file.write(buffer.getvalue())
 
 
@@ -55,11 +57,13 @@ def _heat_map(axis: Axes, title: str, grid: Grid) -> None:
     for row, line in enumerate(shares):
         for column, share in enumerate(line):
             if share == share:  # a cell that is not finished stays empty
-                axis.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=10, color="#1c1c1c")
+                axis.text(column, row, _rounded(share), ha="center", va="center", fontsize=10, color="#1c1c1c")
     labels = []
     for length in lengths:
         count = grid.column(length).as_dict()
-        labels.append(f"{length}\n{100 * count['share']:.0f} %\n({100 * count['low']:.0f}-{100 * count['high']:.0f})")
+        labels.append(
+            f"{length}\n{_rounded(100 * count['share'])} %\n({100 * count['low']:.0f}-{100 * count['high']:.0f})"
+        )
     axis.set_xticks(range(len(lengths)), labels, fontsize=9)
     axis.set_yticks(range(len(depths)), [f"{depth:g} %" for depth in depths], fontsize=9)
     axis.set_xlabel("frames of haystack; right answers of the column, 95 % interval")
@@ -72,3 +76,8 @@ def _heat_map(axis: Axes, title: str, grid: Grid) -> None:
     axis.set_yticks([at - 0.5 for at in range(1, len(depths))], minor=True)
     axis.grid(which="minor", color="white", linewidth=1.5)
     axis.tick_params(which="minor", length=0)
+
+
+def _rounded(share: float) -> str:
+    """Return a per cent without decimals, unless that would show what is not whole as whole."""
+    return f"{share:.1f}" if 99.5 <= share < 100 or 0 < share < 0.5 else f"{share:.0f}"

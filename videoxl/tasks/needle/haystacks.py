@@ -43,7 +43,7 @@ class Haystack:
         else:
             plan = self.source.sample(length, None, None, None, "uniform")
         if len(plan) < length:
-            unit = "frames at one a second" if self.one_a_second else "frames"
+            unit = "frames at one a second" if self.one_a_second else "different frames at as many moments"
             raise RunError(
                 f"{self.name}: this haystack has {len(plan)} {unit}, too few for a length of {length}",
                 "Give a longer video or shorter lengths, or use --haystack synthetic:0, which has no end.",
@@ -62,9 +62,11 @@ def open_haystacks(text: str, one_a_second: bool) -> tuple[Haystack, ...]:
     """
     kind, _, seed = text.partition(":")
     if kind == SYNTHETIC:
-        if seed and not seed.isdigit():
+        if seed and not (seed.isascii() and seed.isdecimal()):
             raise RunError(f"{text}: the seed {seed!r} is no whole number", "Write, for example, synthetic:7.")
         return (Haystack(text, Synthetic(int(seed or 0)), one_a_second, text),)
+    if not text:
+        raise RunError("no haystack is named", "Give a video, a folder with videos, or synthetic:SEED.")
     path = Path(text)
     if not path.is_dir():
         return (_of_file(path, one_a_second),)

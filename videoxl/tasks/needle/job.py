@@ -9,7 +9,7 @@ from ...model import VideoXL
 from ...runs.job import Item
 from .haystacks import Haystack, open_haystacks
 from .needles import Needle, load_needles
-from .settings import ROOM, NeedleSettings
+from .settings import ROOM, NeedleSettings, most_shown
 from .trials import trials
 from .watcher import Watcher, Work
 
@@ -51,10 +51,10 @@ class CellWorker:
     ) -> None:
         self._model, self._settings, self._needles = model, settings, needles
         self._haystacks = {haystack.name: haystack for haystack in haystacks}
-        self._watcher = Watcher(model, settings.ratio, ROOM)
+        self._watcher = Watcher(model, settings.ratio, ROOM, most_shown(settings, needles))
 
     def __call__(self, item: Item) -> list[dict[str, Any]]:
-        """Return a row for every question of a cell; the fields are those of `ROW_FIELDS`."""
+        """Return a row for every question of a cell; README says what the fields are."""
         settings, rules = self._settings, self._settings.rules()
         haystack, length, depth = (item.data[name] for name in ("haystack", "length", "depth"))
         rows = []
@@ -78,6 +78,7 @@ class CellWorker:
                         "seconds": round(time.perf_counter() - began, 4),
                         "slots": memory.length,
                         "haystack": haystack,
+                        "shown": [shown.name for shown in trial.shown],
                         "places": list(trial.places),
                         "frames": length + len(trial.shown),
                         "encoded": work.encoded,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ...errors import RunError, VideoError
 from ...files import asset
@@ -18,7 +18,7 @@ from ...world.cards import COLOURS, KINDS, SHAPES, Card, plain_card
 BUNDLED = "bundled"
 LETTERS = "ABCDEFGHIJ"
 _ADVICE = "A needle is a JSON object with image, video or card; question; answer; and options, if there are any."
-_PUBLISHED_OPTION = re.compile(r"\(([A-Z])\)\s*([^\n(]+)")
+_PUBLISHED_OPTION = re.compile(r"\(([A-Z])\)\s*(.+?)\s*(?=\n|\([A-Z]\)|$)")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def load_needles(source: str | Path) -> tuple[Needle, ...]:
     """
     path = bundled_file() if source == BUNDLED else Path(source)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: the needles cannot be read ({error})", "Give a needle file.") from None
     needles = tuple(_parsed(text, path))
@@ -97,7 +97,7 @@ def bundled_file() -> Path:
 def _parsed(text: str, path: Path) -> Iterator[Needle]:
     try:
         content: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if isinstance(content, dict) and "retrieval_question" in content:
         yield from _of_reference(content, path)
@@ -106,25 +106,39 @@ def _parsed(text: str, path: Path) -> Iterator[Needle]:
             where = f"{path}, needle {number}"
             _require(entry, ("path", "prompt", "answer"), where)
             needle = _with_options(_text(entry, "prompt", where), _text(entry, "answer", where), where)
-            file = _existing(path.parent, entry["path"], where)
+            given = str(entry["path"])  # the published file's is relative to another folder than its own
+            beside = (path.parent / given).is_file() or not (path.parent / Path(given).name).is_file()
+            file = _existing(path.parent, given if beside else Path(given).name, where)
             yield replace(needle, name=f"{number}-{file.stem}", image=file)
     else:
-        for number, line in enumerate(text.splitlines(), start=1):
+        if text.lstrip().startswith("["):
+            raise RunError(f"{path}: this list is no JSON ({_problem(text)})", _ADVICE)
+        for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 yield _of_line(line, number, path)
+
+
+def _problem(text: str) -> str:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return "not what was expected"
 
 
 def _of_line(line: str, number: int, path: Path) -> Needle:
     where = f"{path}, line {number}"
     try:
         entry = json.loads(line)
-    except ValueError as error:
-        raise RunError(f"{where}: this is no JSON ({error})", _ADVICE) from None
+    except (ValueError, RecursionError):
+        raise RunError(f"{where}: this is no JSON ({_problem(line)})", _ADVICE) from None
     _require(entry, ("question", "answer"), where)
-    options = tuple(entry.get("options") or ())
-    answer = _text(entry, "answer", where)
-    if not all(isinstance(option, str) for option in options) or len(options) > len(LETTERS):
-        raise RunError(f"{where}: options are a list of at most {len(LETTERS)} texts", _ADVICE)
+    listed, answer = entry.get("options", []), _text(entry, "answer", where)
+    if not isinstance(listed, list) or not all(isinstance(option, str | int) for option in listed):
+        raise RunError(f"{where}: options are {listed!r}, no list of texts", _ADVICE)
+    options = tuple(map(str, listed))
+    if len(options) == 1 or len(options) > len(LETTERS) or len(set(options)) < len(options):
+        raise RunError(f"{where}: options are not two to {len(LETTERS)} different texts", _ADVICE)
     if options and answer not in options:
         if answer not in LETTERS[: len(options)]:
             raise RunError(f"{where}: the answer {answer!r} is not among the options {list(options)}", _ADVICE)
@@ -137,13 +151,13 @@ def _of_line(line: str, number: int, path: Path) -> Needle:
         needle = replace(needle, name=file.stem, image=file)
     else:
         raise RunError(f"{where}: there is no image, video or card", _ADVICE)
-    return replace(needle, name=str(entry.get("name", needle.name)))
+    return replace(needle, name=_text(entry, "name", where) if "name" in entry else needle.name)
 
 
 def _of_reference(content: dict[str, Any], path: Path) -> Iterator[Needle]:
     """Yield the needles of the reference's form: lists of prompts with their options, letters, and picture names."""
     lists = [content.get(key) for key in ("retrieval_question", "answer", "needle")]
-    if not all(isinstance(entry, list) for entry in lists) or len({len(entry) for entry in lists if entry}) != 1:
+    if not all(isinstance(entry, list) for entry in lists) or len({len(entry or []) for entry in lists}) != 1:
         raise RunError(f"{path}: retrieval_question, answer and needle are not lists of one length", _ADVICE)
     for number, (question, answer, file) in enumerate(zip(*lists, strict=True), start=1):
         where = f"{path}, needle {number}"
@@ -162,6 +176,8 @@ def _with_options(prompt: str, answer: str, where: str) -> Needle:
     letters, options = [letter for letter, _ in found], tuple(option.strip() for _, option in found)
     if len(options) < 2 or letters != list(LETTERS[: len(letters)]):
         return Needle("", prompt, answer, asked_as_is=True)
+    if len(set(options)) < len(options):
+        raise RunError(f"{where}: two options are the same", _ADVICE)
     if answer not in letters:
         raise RunError(f"{where}: the answer {answer!r} is not among the options {', '.join(letters)}", _ADVICE)
     return Needle("", prompt, options[letters.index(answer)], options, asked_as_is=True)
@@ -202,7 +218,10 @@ def _existing(folder: Path, name: Any, where: str) -> Path:
 def _from_file(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as picture:
-            return np.array(picture.convert("RGB"))
+            if picture.mode.startswith("I"):  # 16 bit, which Pillow would cut off rather than scale
+                picture = picture.point(lambda value: value / 257).convert("L")
+            upright = ImageOps.exif_transpose(picture).convert("RGBA")
+            return np.array(Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError):
         pass  # no picture: perhaps a video
     try:

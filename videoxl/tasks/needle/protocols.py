@@ -3,16 +3,20 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import RunError
-from ...memory.value import VisualMemory
-from ...model import VideoXL
 from .needles import Needle
 from .trials import listed, rotations
 
+if TYPE_CHECKING:
+    from ...memory.value import VisualMemory
+    from ...model import VideoXL
+
 _LETTER_TOKENS, _FREE_TOKENS = 16, 64
+MOST_TOKENS = max(_LETTER_TOKENS, _FREE_TOKENS)
 _PRIMER = "Best option:("
 
 
@@ -33,6 +37,8 @@ class Protocol:
         name: as on the command line.
         about: what it does, in one sentence.
         needs_options: questions without options cannot be asked.
+        rotates: a question of a task is asked once for every rotation of its options; where each option is scored by
+            its own text, that would be the same question.
         one_a_second: haystacks are read from their start at one frame a second, not evenly as a whole.
         say: asks a question.
     """
@@ -40,8 +46,9 @@ class Protocol:
     name: str
     about: str
     needs_options: bool
+    rotates: bool
     one_a_second: bool
-    say: Callable[[VideoXL, VisualMemory, Needle], Said]
+    say: Callable[["VideoXL", "VisualMemory", Needle], Said]
 
     def check(self, needle: Needle) -> None:
         """Raise RunError if a needle cannot be asked in this way."""
@@ -51,12 +58,10 @@ class Protocol:
                 "Give it options, or use --protocol free.",
             )
 
-    def ask(self, model: VideoXL, memory: VisualMemory, needle: Needle, rotated: bool) -> Said:
+    def ask(self, model: "VideoXL", memory: "VisualMemory", needle: Needle, rotated: bool) -> Said:
         """Ask a question; `rotated` asks it once for every rotation of its options: right if all answers are right."""
-        # Where each option is scored by its own text, every rotation is the same question.
-        said = [self.say(model, memory, turn) for turn in (rotations(needle) if rotated and self.needs_options else ())]
-        if not said or self.name == "likelihood":
-            return self.say(model, memory, needle)
+        turns = rotations(needle) if rotated and self.rotates else (needle,)
+        said = [self.say(model, memory, turn) for turn in turns]
         return Said(said[0].question, " | ".join(one.response for one in said), min(one.score for one in said))
 
 
@@ -70,7 +75,7 @@ def with_options(needle: Needle) -> str:
     )
 
 
-def _choose(model: VideoXL, memory: VisualMemory, needle: Needle) -> Said:
+def _choose(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Said:
     """Reference: no line break after the video, the answer is begun with "Best option:(", greedy; what counts is the
     text before the first closing bracket.
     """
@@ -82,7 +87,7 @@ def _choose(model: VideoXL, memory: VisualMemory, needle: Needle) -> Said:
     return Said(question, response, float(needle.letter in response.split(")")[0]))
 
 
-def _match(model: VideoXL, memory: VisualMemory, needle: Needle) -> Said:
+def _match(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Said:
     """LongVA: the answer is given, and right if each of its tokens is the likeliest after those before it."""
     answer = needle.letter if needle.asked_as_is and needle.options else needle.answer
     (found,) = model.score(memory, needle.question, [answer])
@@ -90,12 +95,14 @@ def _match(model: VideoXL, memory: VisualMemory, needle: Needle) -> Said:
     return Said(needle.question, answer if right else "", float(right))
 
 
-def _free(model: VideoXL, memory: VisualMemory, needle: Needle) -> Said:
+def _free(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Said:
     response = model.ask(memory, needle.question, max_new_tokens=_FREE_TOKENS).text
-    return Said(needle.question, response, float(normalised(response) == normalised(needle.answer)))
+    # A prompt that is asked as it is, with its options, asks for their letter.
+    right = {normalised(needle.answer)} | ({needle.letter.lower()} if needle.asked_as_is and needle.options else set())
+    return Said(needle.question, response, float(normalised(response) in right - {""}))
 
 
-def _likeliest(model: VideoXL, memory: VisualMemory, needle: Needle) -> Said:
+def _likeliest(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Said:
     found = model.score(memory, needle.question, needle.options)
     response = needle.options[int(np.argmax([one.log_probability for one in found]))]
     return Said(needle.question, response, float(response == needle.answer))
@@ -104,15 +111,19 @@ def _likeliest(model: VideoXL, memory: VisualMemory, needle: Needle) -> Said:
 def normalised(text: str) -> str:
     """Return small letters without articles, punctuation and more than single spaces, to compare answers by."""
     words = re.findall(r"[^\W_]+", text.casefold())
-    return " ".join(word for word in words if word not in ("a", "an", "the"))
+    return " ".join(word for word in words if word not in ("a", "an", "the")) or " ".join(words)
 
 
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("video-xl", "choose a letter, primed with 'Best option:('; whole film, evenly", True, False, _choose),
-        Protocol("longva", "teacher-forced exact match of the answer; one frame a second", False, True, _match),
-        Protocol("free", "short answer, exact match after normalising; whole film, evenly", False, False, _free),
-        Protocol("likelihood", "the likeliest of the options' own texts; whole film, evenly", True, False, _likeliest),
+        Protocol(
+            "video-xl", "choose a letter, primed with 'Best option:('; whole film, evenly", True, True, False, _choose
+        ),
+        Protocol("longva", "teacher-forced exact match of the answer; one frame a second", False, False, True, _match),
+        Protocol("free", "short answer, exact match after normalising; whole film, evenly", False, False, False, _free),
+        Protocol(
+            "likelihood", "the likeliest of the options' own texts; whole film, evenly", True, False, False, _likeliest
+        ),
     )
 }

@@ -3,14 +3,24 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ...files import atomic_write, write_json
 from ..tables import Count
+from .needles import BUNDLED
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How much of a grid is finished: cells that are done, that failed, and all."""
+
+    done: int
+    failed: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -65,12 +75,13 @@ def grid(rows: Sequence[Row]) -> Grid:
     return Grid(dict(cells), (saving[0], saving[1]))
 
 
-def summary(rows: Sequence[Row], settings: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+def summary(rows: Sequence[Row], settings: dict[str, Any], about: dict[str, Any], cells: Cells) -> dict[str, Any]:
     """Return the summary for JSON: every cell, every length, every depth, and all, with 95 % Wilson intervals."""
     found = grid(rows)
     return {
         **about,
         "settings": settings,
+        "progress": asdict(cells),
         "overall": found.overall.as_dict() if rows else None,
         "lengths": [{"length": length, **found.column(length).as_dict()} for length in found.lengths],
         "depths": [{"depth": depth, **found.at_depth(depth).as_dict()} for depth in found.depths],
@@ -83,7 +94,7 @@ def summary(rows: Sequence[Row], settings: dict[str, Any], about: dict[str, Any]
     }
 
 
-def markdown(rows: Sequence[Row], title: str) -> str:
+def markdown(rows: Sequence[Row], title: str, cells: Cells) -> str:
     """Return a table of depths by lengths; the mean never stands without the columns that it is of."""
     found = grid(rows)
     lines = [f"# {title}", "", "| depth | " + " | ".join(f"{length} frames" for length in found.lengths) + " |"]
@@ -93,9 +104,12 @@ def markdown(rows: Sequence[Row], title: str) -> str:
         lines.append(f"| {depth:g} % | " + " | ".join(map(_cell, counts)) + " |")
     lines.append("| all depths | " + " | ".join(_cell(found.column(length)) for length in found.lengths) + " |")
     encoded, condensed = found.saving
+    if cells.done < cells.total:
+        lines += ["", f"**{cells.done} of {cells.total} cells are finished, {cells.failed} failed.**"]
     lines += [
         "",
-        f"All: {found.overall}; a cell reads `right/asked = share (95 % Wilson interval)`.",
+        f"All: {found.overall}; a cell reads `right/asked = share (95 % Wilson interval)`, as if every question were "
+        "independent of the others, though cells ask the same ones.",
         "",
         f"Work shared between trials: {encoded:.1f} times fewer frames encoded and {condensed:.1f} times fewer "
         "condensed than by watching every video by itself.",
@@ -132,22 +146,27 @@ def reference_records(rows: Sequence[Row], model: str) -> dict[str, dict[str, An
     return records
 
 
-def write_reports(folder: Path, rows: Sequence[Row], settings: dict[str, Any], about: dict[str, Any]) -> None:
+def write_reports(
+    folder: Path, rows: Sequence[Row], settings: dict[str, Any], about: dict[str, Any], cells: Cells
+) -> None:
     """Write summary.json, summary.md and the records of other scripts into a run's folder; figures are drawn apart."""
-    name = Path(settings["model"]).name
-    write_json(folder / "summary.json", summary(rows, settings, about))
-    _write(folder / "summary.md", markdown(rows, title(settings, len(rows))))
+    write_json(folder / "summary.json", summary(rows, settings, about, cells))
+    _write(folder / "summary.md", markdown(rows, title(settings, len(rows)), cells))
     _write(folder / "records" / "longva" / "all_accuracies.json", json.dumps(longva_records(rows), indent=1))
-    for file, record in reference_records(rows, name).items():
+    for file, record in reference_records(rows, settings["model"]).items():
         write_json(folder / "records" / "video-xl" / file, record)
 
 
 def title(settings: dict[str, Any], count: int) -> str:
     """Return what a figure or table is of: model, ratio, protocol, task and number of questions."""
     what = "" if settings["task"] == "retrieval" else f", {settings['task']}"
-    return (
-        f"{Path(settings['model']).name}, ratio {settings['ratio']}, protocol {settings['protocol']}{what}, n = {count}"
-    )
+    if settings["per_video"] > 1:
+        what += f", {settings['per_video']} needles a video"
+    if settings["distractors"]:
+        what += f", {settings['distractors']} distractors"
+    if settings["needles"] != BUNDLED:
+        what += f", {settings['needles']}"
+    return f"{settings['model']}, ratio {settings['ratio']}, protocol {settings['protocol']}{what}, n = {count}"
 
 
 def _write(path: Path, text: str) -> None:

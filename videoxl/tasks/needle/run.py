@@ -14,9 +14,10 @@ from ...errors import RunError
 from ...files import sampled_digest
 from ...runs.engine import RunSummary, load_results, run
 from ...runs.events import Event
-from ...runs.folder import RESULTS, saved_run
+from ...runs.folder import saved_run
+from ...runs.state import state
 from .needles import BUNDLED, bundled_file
-from .results import Grid, grid, title, write_reports
+from .results import Cells, Grid, grid, title, write_reports
 from .settings import NeedleSettings, check_folder, prepare
 
 
@@ -38,21 +39,41 @@ def run_needles(
         RunError: something is wrong with the settings, or the folder is another run's; before a model is loaded.
         VideoError, BudgetError, CheckpointError: see `prepare`.
     """
-    _, haystacks, items = prepare(settings)
+    needles, haystacks, items = prepare(settings)
     check_folder(folder)
     from .job import NeedleJob
 
     # What a run is told apart by: files by their content, the model by its files.
     said = settings.as_dict() | {
+        "kind": "needle",
+        "device": _device_kind(devices[0]),
         "contents": {haystack.name: haystack.content for haystack in haystacks},
+        "pictures": {needle.name: sampled_digest(needle.image) for needle in needles if needle.image is not None},
         "needles_file": _needles_digest(settings.needles),
         "model_files": _files_digest(checkpoint_folder(settings.model)),
     }
+    is_ours = False
+
+    def notify(event: Event) -> None:
+        nonlocal is_ours
+        is_ours = True  # not that of another run, or at work
+        if on_event is not None:
+            on_event(event)
+
     try:
-        return run(folder, said, items, NeedleJob(settings), devices=devices, on_event=on_event)
+        # A cell that failed may have done so for want of memory: the same command tries it again.
+        return run(folder, said, items, NeedleJob(settings), devices=devices, retry_failed=True, on_event=notify)
     finally:
-        if (folder / RESULTS).exists():
+        if is_ours:
             report(folder)
+
+
+def _device_kind(name: str) -> str:
+    """Return "cpu", "cuda" or what else it is: a CPU answers in another precision than a GPU."""
+    import torch
+
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    return auto if name == "auto" else name.partition(":")[0]
 
 
 def _needles_digest(source: str) -> str:
@@ -68,9 +89,10 @@ def _files_digest(folder: Path) -> str:
 
 def report(folder: Path) -> None:
     """Write the reports of a run's finished cells, whether or not there are more to come."""
-    rows, settings = load_results(folder), saved_run(folder)["settings"]
+    rows, settings, now = load_results(folder), saved_run(folder)["settings"], state(folder)
     if rows:
-        write_reports(folder, rows, settings, {"date": str(date.today()), "version": __version__})
+        about = {"date": str(date.today()), "version": __version__}
+        write_reports(folder, rows, settings, about, Cells(now.done, now.failed, now.total))
         _figure().draw([(title(settings, len(rows)), grid(rows))], folder / "heatmap")
 
 
@@ -82,11 +104,15 @@ def compare(folders: Sequence[Path], out: Path) -> None:
     """
     grids: list[tuple[str, Grid]] = []
     for folder in folders:
-        rows = load_results(folder)
-        if not rows:
-            raise RunError(f"{folder}: there are no results in it", "Give folders of needle runs.")
-        grids.append((title(saved_run(folder)["settings"], len(rows)), grid(rows)))
-    _figure().draw(grids, out)
+        rows, settings = load_results(folder), saved_run(folder)["settings"]
+        if not rows or settings.get("kind") != "needle":
+            raise RunError(f"{folder}: there are no needle results in it", "Give folders of needle runs.")
+        grids.append((title(settings, len(rows)), grid(rows)))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _figure().draw(grids, out)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written ({error.strerror})", "Choose another place: --out.") from None
 
 
 def _figure() -> Any:
@@ -114,7 +140,7 @@ def devices(name: str, workers: int) -> list[str]:
     """
     if workers == 1:
         return [name]
-    if name != "auto":
+    if name not in ("auto", "cuda"):
         return [name] * workers
     import torch
 

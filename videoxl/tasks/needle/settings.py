@@ -9,17 +9,18 @@ import numpy as np
 
 from ...checkpoints.hub import checkpoint_folder
 from ...errors import RunError
-from ...options import WatchOptions
+from ...options import AnswerOptions, WatchOptions
 from ...preview import Preview
 from ...runs.job import Item
 from ...video.sources import FrameArray
 from .haystacks import SYNTHETIC, Haystack, open_haystacks
 from .needles import BUNDLED, Needle, load_needles
-from .protocols import PROTOCOLS, Protocol
+from .protocols import MOST_TOKENS, PROTOCOLS, Protocol, with_options
 from .trials import TASKS, TrialOptions, trials
 
 ROOM = 512  # slots for a question with its options, and the answer
 LENGTHS = tuple(range(128, 1025, 128))
+_LONGEST = 1_000_000
 DEPTHS = (0.0, 25.0, 50.0, 75.0, 100.0)
 
 
@@ -61,6 +62,10 @@ class NeedleSettings:
             (self.task not in TASKS, f"task {self.task!r}", f"Give one of {', '.join(TASKS)}."),
             (not self.lengths or min(self.lengths, default=0) < 1, "a length below 1", "Give frames, such as 128,256."),
             (not self.depths, "no depth", "Give per cents, such as 0,50,100."),
+            (max(self.lengths, default=0) > _LONGEST, f"lengths above {_LONGEST}", "Give fewer frames."),
+            (len({*self.lengths}) < len(self.lengths), "a length twice", "Give each length once."),
+            (len({*self.depths}) < len(self.depths), "a depth twice", "Give each depth once."),
+            (self.seed < 0, f"seed {self.seed}", "Give 0 or more."),
             (any(not 0 <= depth <= 100 for depth in self.depths), f"depths {_plain(self.depths)}: not only per cents",
              "Give depths from 0 to 100."),
             (self.per_video < 1, f"{self.per_video} needles a video", "Give at least 1."),
@@ -81,8 +86,15 @@ class NeedleSettings:
         return PROTOCOLS[self.protocol]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the settings for JSON; where runs are told apart by them, files are known by their content."""
-        return asdict(self)
+        """Return the settings for JSON, with the names of files, not where they lie."""
+        names = {name: Path(getattr(self, name)).name for name in ("model", "haystack", "needles")}
+        return asdict(self) | names
+
+
+def most_shown(settings: NeedleSettings, needles: Sequence[Needle]) -> int:
+    """Return how many needles a video of the run has at most."""
+    made = trials(needles, settings.trial_options, settings.lengths[0], settings.depths[0])
+    return max(len(trial.shown) for trial in made)
 
 
 def prepare(settings: NeedleSettings) -> tuple[tuple[Needle, ...], tuple[Haystack, ...], list[Item]]:
@@ -96,26 +108,31 @@ def prepare(settings: NeedleSettings) -> tuple[tuple[Needle, ...], tuple[Haystac
     """
     rules = settings.rules()
     needles = load_needles(settings.needles)
-    shown = 0
-    for length in settings.lengths:
-        for trial in trials(needles, settings.trial_options, length, settings.depths[0]):
-            shown = max(shown, len(trial.shown))
-            for needle in trial.asked:
-                rules.check(needle)
-    longest = max(settings.lengths) + shown
-    blank = FrameArray(np.empty((longest, 1, 1, 3), np.uint8))  # how many frames there are is all that matters here
-    watching = WatchOptions(max_frames=longest, fps=None, ratio=settings.ratio)
-    Preview(checkpoint_folder(settings.model)).plan(blank, watching, ROOM)
+    asked = [
+        needle
+        for trial in trials(needles, settings.trial_options, max(settings.lengths), settings.depths[0])
+        for needle in trial.asked
+    ]
+    for needle in asked:
+        rules.check(needle)
     haystacks = open_haystacks(settings.haystack, rules.one_a_second)
     for haystack in haystacks:
-        haystack.frames(max(settings.lengths))
+        for length in settings.lengths:
+            haystack.frames(length)
+    longest = max(settings.lengths) + most_shown(settings, needles)
+    blank = FrameArray(np.empty((longest, 1, 1, 3), np.uint8))  # how many frames there are is all that matters here
+    watching = WatchOptions(max_frames=longest, fps=None, ratio=settings.ratio)
+    preview = Preview(checkpoint_folder(settings.model))
+    preview.plan(blank, watching, ROOM)
+    if preview.room([with_options(needle) for needle in asked], AnswerOptions(MOST_TOKENS)) > ROOM:
+        raise RunError("a question with its options is too long", f"Keep it under {ROOM - MOST_TOKENS} tokens.")
     return needles, haystacks, items(settings, [haystack.name for haystack in haystacks])
 
 
 def items(settings: NeedleSettings, haystacks: Sequence[str]) -> list[Item]:
     """Return the items of a run, in an order in which neighbours share the most."""
     return [
-        Item(f"{haystack}|{length}|{depth:g}", {"haystack": haystack, "length": length, "depth": depth})
+        Item(f"{haystack}|{length}|{depth}", {"haystack": haystack, "length": length, "depth": depth})
         for haystack in haystacks
         for length in settings.lengths
         for depth in sorted(settings.depths)

@@ -14,22 +14,23 @@ import torch
 from torch import Tensor
 
 from ...engine.watching import Watching
+from ...errors import VideoError
 from ...memory.value import VisualMemory
 from ...model import VideoXL
-from ...network.devices import cpu_threads
+from ...network.devices import cpu_threads, within_memory
 from ...options import WatchOptions
-from ...planning.watch_plan import CHUNK_FRAMES, WatchPlan
+from ...planning.watch_plan import CHUNK_FRAMES
 from ...video.sampling import SamplingPlan
 from ...video.sources import FrameArray
 from .haystacks import Haystack
 from .needles import Needle
 
-_KEPT_BYTES = 4 << 30  # visual tokens of frames, on the CPU
+_KEPT_BYTES = 1 << 30  # visual tokens of frames beside those of the length at work, on the CPU
 
 
 @dataclass
 class Work:
-    """Frames that went through a stage; for a trial, or of several added up."""
+    """Frames that went through a stage."""
 
     encoded: int = 0
     condensed: int = 0
@@ -37,10 +38,9 @@ class Work:
 
 @dataclass
 class _Shared:
-    """The beginning that the videos of one haystack, length and number of needles have in common."""
+    """The beginning that the videos of one haystack and length have in common."""
 
-    key: tuple[str, int, int]
-    plan: WatchPlan
+    key: tuple[str, int]
     tokens: Tensor  # [t, p, hidden] of the haystack's frames
     watching: Watching
     fed: int = 0
@@ -53,10 +53,11 @@ class Watcher:
         model: watches.
         ratio: visual tokens per VST.
         room: slots to leave for a question and its answer.
+        most_needles: of a video.
     """
 
-    def __init__(self, model: VideoXL, ratio: int, room: int) -> None:
-        self._model, self._ratio, self._room = model, ratio, room
+    def __init__(self, model: VideoXL, ratio: int, room: int, most_needles: int = 1) -> None:
+        self._model, self._ratio, self._room, self._most = model, ratio, room, most_needles
         self._chunks: OrderedDict[tuple[str, bytes], Tensor] = OrderedDict()
         self._needles: dict[str, Tensor] = {}
         self._shared: _Shared | None = None
@@ -71,38 +72,43 @@ class Watcher:
         Args:
             haystack: where the frames come from.
             length: how many.
-            shown: the needles.
+            shown: the needles, at most `most_needles`.
             places: for each, how many frames of the haystack stand before it; ascending.
             work: is told what had to be done.
+
+        Raises:
+            VideoError: the haystack cannot be read, or frames of it are lost.
+            BudgetError: the device's memory ran out.
         """
-        with cpu_threads(self._model.device):
+        with cpu_threads(self._model.device), within_memory(self._model.device):
             needles = [self._needle(needle, work) for needle in shown]
-            key, first = (haystack.name, length, len(shown)), places[0]
-            shared = self._shared
+            key, first = (haystack.name, length), places[0]
+            # Taken out while it is changed: what fails on the way is not gone on from.
+            shared, self._shared = self._shared, None
             if shared is None or shared.key != key or shared.fed > first:
-                shared = self._shared = self._begin(key, haystack, work)
+                shared = None  # its memory is needed
+                shared = self._begin(key, haystack, work)
             work.condensed += first - shared.fed
             self._feed(shared.watching, shared.tokens[shared.fed : first])
             shared.fed = first
-            watching = shared.watching.fork()
-            pieces, done = [], first
+            self._shared = shared
+            watching, done = shared.watching.fork(), first
             for tokens, place in zip(needles, places, strict=True):
-                pieces += [shared.tokens[done:place], tokens]
+                self._feed(watching, shared.tokens[done:place])
+                self._feed(watching, tokens)
                 done = place
-            rest = torch.cat([*pieces, shared.tokens[done:]])
-            work.condensed += len(rest)
-            self._feed(watching, rest)
+            self._feed(watching, shared.tokens[done:])
+            work.condensed += length - first + len(needles)
             return watching.finish()
 
-    def _begin(self, key: tuple[str, int, int], haystack: Haystack, work: Work) -> _Shared:
-        _, length, num_needles = key
-        frames = haystack.frames(length)
-        tokens = self._tokens(haystack, frames, work)
+    def _begin(self, key: tuple[str, int], haystack: Haystack, work: Work) -> _Shared:
+        _, length = key
+        tokens = self._tokens(haystack, haystack.frames(length), work)
         # How many frames there are is all that a plan needs to know.
-        blank = FrameArray(np.empty((length + num_needles, 1, 1, 3), np.uint8))
-        options = WatchOptions(max_frames=length + num_needles, fps=None, ratio=self._ratio)
+        blank = FrameArray(np.empty((length + self._most, 1, 1, 3), np.uint8))
+        options = WatchOptions(max_frames=length + self._most, fps=None, ratio=self._ratio)
         plan = self._model.plan(blank, options=options, room=self._room)
-        return _Shared(key, plan, tokens, self._model.watching(plan))
+        return _Shared(key, tokens, self._model.watching(plan))
 
     def _feed(self, watching: Watching, tokens: Tensor) -> None:
         for start in range(0, len(tokens), CHUNK_FRAMES):
@@ -122,17 +128,24 @@ class Watcher:
         if missing:
             wanted = np.concatenate(missing)
             plan = replace(frames, indices=frames.indices[wanted], times=frames.times[wanted])
-            size = 2 * self._model.config.preprocessing.image_size
-            with haystack.source.read(plan, CHUNK_FRAMES, size) as stream:
-                for part, chunk in zip(missing, stream, strict=True):
-                    self._chunks[haystack.name, frames.indices[part].tobytes()] = self._model.encode_frames(
-                        chunk.frames
-                    ).cpu()
-                    work.encoded += len(part)
+            read = 0
+            with haystack.source.read(plan, CHUNK_FRAMES, 2 * self._model.config.preprocessing.image_size) as stream:
+                for part, chunk in zip(missing, stream, strict=False):
+                    if not np.array_equal(chunk.indices, frames.indices[part]):
+                        break
+                    key = (haystack.name, frames.indices[part].tobytes())
+                    self._chunks[key] = self._model.encode_frames(chunk.frames).cpu()
+                    read += len(part)
+            work.encoded += read
+            if read < len(wanted):
+                raise VideoError(
+                    f"{haystack.name}: frames of this haystack are damaged, so needles would stand elsewhere than said",
+                    "Use a haystack that decodes to its end.",
+                )
         tokens = torch.cat([self._chunks[key] for key in keys])
         for key in keys:
             self._chunks.move_to_end(key)
-        kept = sum(chunk.nbytes for chunk in self._chunks.values())
+        kept = sum(chunk.nbytes for chunk in self._chunks.values()) - tokens.nbytes
         while kept > _KEPT_BYTES and len(self._chunks) > len(keys):
             kept -= self._chunks.popitem(last=False)[1].nbytes
         return tokens
