@@ -99,5 +99,9 @@ class VisionEncoder(nn.Module):
         Returns:
             [t, p, h] in the projector's dtype.
         """
-        projected = self.projector(self.features(pixels))
+        return self.tokens(self.features(pixels), pool)
+
+    def tokens(self, features: Tensor, pool: bool = True) -> Tensor:
+        """Return the visual tokens of what `features` returned."""
+        projected = self.projector(features)
         return self.pool(projected) if pool else projected
