@@ -126,13 +126,13 @@ class VideoXL:
         device = self.vision.device
         batch = batch or (_CPU_BATCH if device.type == "cpu" else CHUNK_FRAMES)
         with within_memory(device):
-            pieces = []
-            for start in range(0, len(frames), batch):
-                pixels = preprocess(frames[start : start + batch], self.config.preprocessing, device)
-                features = self.vision.features(pixels)
-                if on_features is not None:
-                    on_features(features)
-                pieces.append(self.vision.tokens(features))
+            pieces = [
+                self.vision(
+                    preprocess(frames[start : start + batch], self.config.preprocessing, device),
+                    on_features=on_features,
+                )
+                for start in range(0, len(frames), batch)
+            ]
             if pieces:
                 return torch.cat(pieces)
         size = (0, self.config.vision.tokens_per_frame, self.config.language.hidden_size)

@@ -6,7 +6,7 @@ import pytest
 
 from videoxl.errors import QuestionError
 from videoxl.tasks.summarize.job import title_of
-from videoxl.tasks.summarize.prompts import LIST_TOKENS, load_prompts, with_chapters
+from videoxl.tasks.summarize.prompts import list_room, load_prompts, with_chapters
 from videoxl.tasks.summarize.texts import FORMATS, file_names
 
 ROW: dict[str, Any] = {
@@ -82,6 +82,7 @@ def test_prompts_can_be_replaced(tmp_path: Any) -> None:
 
 def test_a_list_that_is_too_long_is_thinned_out() -> None:
     lines = [f"00:{number:02d}:00 {'x' * 90}" for number in range(60)]
-    text = with_chapters("{chapters}\nSummarize.", lines)
-    assert len(text) <= LIST_TOKENS + 20 and text.startswith("00:00:00") and "00:56:00" in text
-    assert with_chapters("{chapters}!", ["a", "b"]) == "a\nb!"
+    text = with_chapters("{chapters}\nSummarize.", lines, 2000)
+    assert text.splitlines() == [*lines[::4], "Summarize."]
+    assert with_chapters("{chapters}!", ["a", "b"], 3) == "a\nb!"
+    assert list_room("{chapters}", 32768) == 3000 and list_room("{chapters}", 800) == 100 and list_room("?", 800) == 0

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints.layout import folder_digest
 from ...clock import clock
 from ...options import AnswerOptions, ChapterOptions, WatchOptions
-from ...planning.budget import DEFAULT_ROOM
 from ...preview import Preview
 from ...runs.job import Item, Rows, Worker
 from ...video.video import Video
 from .chapters import Span, find_chapters
 from .inputs import Source
-from .prompts import CHAPTERS, LIST_TOKENS, Prompts, with_chapters
+from .prompts import Prompts, list_room, with_chapters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +90,8 @@ class _Summarizer:
         chapters = [self._describe(memory, span, number) for number, span in enumerate(spans, 1)]
         timings = watched.timings | {"chapters": time.perf_counter() - now}
         lines = [f"{clock(chapter['start'])} {chapter['title']}" for chapter in chapters]
-        answer = self._model.ask(memory, with_chapters(prompt, lines), options=self._job.answer)
+        prompt = with_chapters(prompt, lines, list_room(prompt, self._model.config.max_positions))
+        answer = self._model.ask(memory, prompt, options=self._job.answer)
         timings |= {"summary": answer.timings["answer"], "total": time.perf_counter() - began}
         return {
             "id": source.id,
@@ -142,8 +142,7 @@ def title_of(text: str) -> str:
 
 def _room(preview: Preview, prompt: str, answer: AnswerOptions) -> int:
     """Return the slots to leave behind the memory for a prompt and its answer."""
-    room = preview.room([prompt], answer)
-    return max(room, DEFAULT_ROOM) + (LIST_TOKENS if CHAPTERS in prompt else 0)
+    return preview.room([prompt], answer) + list_room(prompt, preview.config.max_positions)
 
 
 def _coarse(features: "Tensor") -> "np.ndarray":

@@ -10,7 +10,8 @@ from ...errors import QuestionError, check_not_empty
 
 CHAPTERS = "{chapters}"
 """Stands in a prompt for the list of chapters: a line each, time and title."""
-LIST_TOKENS = 3000  # room that is left for such a list; no tokenizer needs more tokens than there are characters
+_MAX_LIST = 3000  # characters
+_LIST_SHARE = 8  # of a model's positions, one in so many
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,18 @@ def load_prompts(model: str, chapter: str | None = None, summary: str | None = N
     )
 
 
-def with_chapters(prompt: str, lines: Sequence[str]) -> str:
-    """Return a prompt with the list of chapters in it; every second line is left out until it is short enough."""
+def list_room(prompt: str, max_positions: int) -> int:
+    """Return the characters that the list of chapters in a prompt may have, and so the tokens to leave room for.
+
+    A tokenizer makes at most one token of a character, but for rare ones.
+    """
+    return min(_MAX_LIST, max_positions // _LIST_SHARE) if CHAPTERS in prompt else 0
+
+
+def with_chapters(prompt: str, lines: Sequence[str], room: int) -> str:
+    """Return a prompt with the list of chapters in it; every second line is left out until it has the room."""
     lines = list(lines)
-    while len("\n".join(lines)) > LIST_TOKENS and len(lines) > 1:
+    while len("\n".join(lines)) > room and len(lines) > 1:
         lines = lines[::2]
     return prompt.replace(CHAPTERS, "\n".join(lines))
 
