@@ -56,8 +56,9 @@ class SummaryJob:
 
     def check(self, prompts: list[str]) -> None:
         """Raise QuestionError if one of these, or the job's own, is empty or too long. Loads no weights."""
+        preview = Preview(self.folder)
         for prompt in {self.prompts.chapter, self.prompts.summary, *prompts}:
-            _room(Preview(self.folder), prompt, self.answer)
+            _room(preview, prompt, self.answer)
 
     def setup(self, device: str) -> Worker:
         """Load the model, and return the function that summarises a video with it."""
