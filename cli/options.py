@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from videoxl.checkpoints.hub import checkpoint_folder
+from videoxl.clock import seconds_of
 
 
 class SamplingMode(StrEnum):
@@ -30,12 +31,9 @@ class Dtype(StrEnum):
 def parse_seconds(text: str) -> float:
     """Return seconds from "90", "1:30" or "00:01:30.5"."""
     try:
-        parts = [float(part) for part in text.split(":")]
+        return seconds_of(text)
     except ValueError:
-        parts = []
-    if not 1 <= len(parts) <= 3 or not all(0 <= part < math.inf for part in parts):
-        raise typer.BadParameter(f"{text!r} is not a time. Give seconds, MM:SS or HH:MM:SS.")
-    return sum(part * 60**place for place, part in enumerate(reversed(parts)))
+        raise typer.BadParameter(f"{text!r} is not a time. Give seconds, MM:SS or HH:MM:SS.") from None
 
 
 def _check_fps(fps: float | None) -> float | None:

@@ -15,6 +15,7 @@ from videoxl import Video, VideoXL
 from videoxl.checkpoints.loading import save_checkpoint
 from videoxl.errors import BudgetError, VideoError
 from videoxl.network.devices import cpu_threads, within_memory
+from videoxl.network.preprocessing import preprocess
 from videoxl.planning.budget import DEFAULT_ROOM
 
 
@@ -186,3 +187,11 @@ def test_memory_errors_of_a_gpu_point_to_the_cpu_and_others_pass():
     assert "--device cpu" in caught.value.advice
     with pytest.raises(RuntimeError, match="shapes"), within_memory(torch.device("cpu")):
         raise RuntimeError("shapes do not match")
+
+
+def test_features_are_those_of_the_tower_for_every_frame_in_order(model):
+    frames = np.random.default_rng(5).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    seen: list[torch.Tensor] = []
+    model.watch_plan(model.plan(frames, fps=None), on_features=seen.append)
+    expected = [model.vision.features(preprocess(frame[None], model.config.preprocessing)) for frame in frames]
+    torch.testing.assert_close(torch.cat(seen), torch.cat(expected), rtol=1e-4, atol=1e-4)

@@ -1,5 +1,7 @@
 """Times in a video as people write them."""
 
+import math
+
 
 def clock(seconds: float) -> str:
     """Return for example "00:12:31"; parts of a second are cut off, as a player does."""
@@ -11,3 +13,15 @@ def clock_span(start: float, end: float) -> str:
     """Return for example "00:12:31-00:12:41", or one time if both read the same."""
     first, last = clock(start), clock(end)
     return first if first == last else f"{first}-{last}"
+
+
+def seconds_of(text: str) -> float:
+    """Return seconds from "90", "1:30" or "00:01:30.5".
+
+    Raises:
+        ValueError: it is no time.
+    """
+    parts = [float(part) for part in text.split(":")]
+    if len(parts) > 3 or not all(0 <= part < math.inf for part in parts):
+        raise ValueError(f"{text!r} is no time")
+    return sum(part * 60**place for place, part in enumerate(reversed(parts)))

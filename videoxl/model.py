@@ -1,5 +1,6 @@
 """The whole model: wires video, vision, condensing and answering together, and holds no state of any video."""
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -101,12 +102,19 @@ class VideoXL:
         return [layer.self_attn.o_proj.weight.device for layer in self.language.layers]
 
     @torch.no_grad()
-    def encode_frames(self, frames: np.ndarray | Tensor, batch: int | None = None) -> Tensor:
+    def encode_frames(
+        self,
+        frames: np.ndarray | Tensor,
+        batch: int | None = None,
+        on_features: Callable[[Tensor], None] | None = None,
+    ) -> Tensor:
         """Return the visual tokens of frames.
 
         Args:
             frames: uint8 RGB [t, h, w, 3] of any size.
             batch: frames that go through the vision tower at a time; None is what suits the device.
+            on_features: called with what the tower sees in them, before it is projected, [t, grid * grid, width]; it
+                knows more of the picture than the language model is told.
 
         Returns:
             [t, p, hidden] in the model's dtype.
@@ -119,7 +127,10 @@ class VideoXL:
         batch = batch or (_CPU_BATCH if device.type == "cpu" else CHUNK_FRAMES)
         with within_memory(device):
             pieces = [
-                self.vision(preprocess(frames[start : start + batch], self.config.preprocessing, device))
+                self.vision(
+                    preprocess(frames[start : start + batch], self.config.preprocessing, device),
+                    on_features=on_features,
+                )
                 for start in range(0, len(frames), batch)
             ]
             if pieces:
@@ -220,6 +231,7 @@ class VideoXL:
         plan: WatchPlan,
         on_progress: Callable[[Progress], None] | None = None,
         stream: FrameStream | None = None,
+        on_features: Callable[[Tensor], None] | None = None,
     ) -> Watched:
         """Watch as planned, and return the memory, the seconds it took and what was damaged.
 
@@ -227,6 +239,7 @@ class VideoXL:
             plan: from `plan`, or made without weights.
             on_progress: called after every chunk.
             stream: from `plan.open()`, if the reading has begun already; it is closed in any case.
+            on_features: see `encode_frames`; called with all frames, in order.
 
         Raises:
             VideoError: the video cannot be read.
@@ -240,9 +253,8 @@ class VideoXL:
                 stream.__exit__()
             raise
         with within_memory(self.device):
-            watched = watch_frames(
-                stream or plan.open(), self.encode_frames, watching, len(plan), self.device, on_progress
-            )
+            encode = functools.partial(self.encode_frames, on_features=on_features)
+            watched = watch_frames(stream or plan.open(), encode, watching, len(plan), self.device, on_progress)
         memory = replace(watched.memory, video=record, options=plan.options, warnings=watched.warnings)
         return replace(watched, memory=memory)
 

@@ -36,6 +36,23 @@ class WatchOptions:
 
 
 @dataclass(frozen=True)
+class ChapterOptions:
+    """Where a video is cut into chapters.
+
+    Args:
+        sharpness: standard deviations above the mean by which a change must stand out; less gives more chapters.
+        min_seconds: no chapter is shorter, unless the video is.
+        brief_seconds: what is shown no longer than this and goes away again begins no chapter.
+        max_chapters: at most so many; the clearest boundaries are kept.
+    """
+
+    sharpness: float = 1.0
+    min_seconds: float = 10.0
+    brief_seconds: float = 3.0
+    max_chapters: int = 40
+
+
+@dataclass(frozen=True)
 class AnswerOptions:
     """How an answer is generated.
 

@@ -12,6 +12,7 @@ from tiny_models import byte_tokenizer, checkpoint, randomise, video_xl
 
 from videoxl import VideoXL
 from videoxl.checkpoints.fingerprint import tensor_digest
+from videoxl.checkpoints.layout import folder_digest
 from videoxl.checkpoints.loading import load_checkpoint, save_checkpoint
 from videoxl.errors import MemoryFileError
 
@@ -93,3 +94,11 @@ def test_models_that_were_never_saved_are_told_apart(saved: Path) -> None:
     assert one.fingerprint == same.fingerprint == of(saved) != other.fingerprint
     with pytest.raises(MemoryFileError, match="another model"):
         other.ask(one.condense(torch.randn(3, 4, 32)), "What?")
+
+
+def test_the_digest_of_a_folder_tells_its_files_and_not_its_name(saved: Path, folder: Path) -> None:
+    assert folder_digest(folder) == folder_digest(saved)
+    weights = load_file(folder / "model.safetensors")
+    first = next(iter(weights))
+    save_file(weights | {first: weights[first] + 1}, folder / "model.safetensors", {"format": "pt"})
+    assert folder_digest(folder) != folder_digest(saved)

@@ -5,6 +5,7 @@ The published Video-XL layout has `config.json` (Qwen2 keys, `beacon_*` for VSTs
 and `videoxl.json` (name, ratios, prompt).
 """
 
+import hashlib
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..config import (
     VisionConfig,
 )
 from ..errors import CheckpointError
+from ..files import sampled_digest
 
 _ADVICE = "Use a checkpoint in the Video-XL layout; download it again if a file is damaged."
 _LANGUAGE_KEYS = {field.name for field in fields(LanguageConfig)}
@@ -229,3 +231,17 @@ def _read_preprocessing(config: dict[str, Any], folder: Path, image_size: int) -
         tuple(found.get("image_mean", CLIP_MEAN)),
         tuple(found.get("image_std", CLIP_STD)),
     )
+
+
+def folder_digest(folder: Path) -> str:
+    """Return a digest of a checkpoint's files, read in parts where they are large; no weights are loaded.
+
+    Raises:
+        CheckpointError: one of them cannot be read.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors") and path.is_file())
+    try:
+        said = [[path.relative_to(folder).as_posix(), sampled_digest(path)] for path in files]
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be read ({error.strerror})", _ADVICE) from None
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ patches on their grid. Shapes: t frames, p tokens per frame, s image size in pix
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -89,15 +90,19 @@ class VisionEncoder(nn.Module):
         pool = F.avg_pool2d if self.config.pool_mode == "average" else F.max_pool2d
         return pool(grid, stride).flatten(2).transpose(1, 2)
 
-    def forward(self, pixels: Tensor, pool: bool = True) -> Tensor:
+    def forward(self, pixels: Tensor, pool: bool = True, on_features: Callable[[Tensor], None] | None = None) -> Tensor:
         """Return the visual tokens of some frames.
 
         Args:
             pixels: [t, 3, s, s] from `preprocess`.
             pool: False leaves out the pooling, as the reference does for a single image.
+            on_features: called with what `features` returns for them.
 
         Returns:
             [t, p, h] in the projector's dtype.
         """
-        projected = self.projector(self.features(pixels))
+        features = self.features(pixels)
+        if on_features is not None:
+            on_features(features)
+        projected = self.projector(features)
         return self.pool(projected) if pool else projected

@@ -95,7 +95,7 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
         Raises:
             RunError: it cannot be written, and does not count.
         """
-        self._failures.append(rows.encode(item.key, {"error": error, "message": message}))
+        self._failures.append(rows.encode(item.key, item.label | {"error": error, "message": message}))
         self._journal.fail(item.key, error, message)
         self._failed += 1
 

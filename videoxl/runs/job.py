@@ -13,10 +13,12 @@ class Item:
         key: its name, unique in the run and the same whenever the command is started again. With the run's settings it
             must say all that the result depends on.
         data: what the worker needs to know; JSON.
+        label: what its row in `failures.jsonl` says besides; JSON, without `key`, `error` and `message`.
     """
 
     key: str
     data: dict[str, Any] = field(default_factory=dict)
+    label: dict[str, Any] = field(default_factory=dict)
 
 
 Rows = dict[str, Any] | list[dict[str, Any]]

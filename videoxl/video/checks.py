@@ -80,3 +80,33 @@ def _is_text(head: bytes) -> bool:
             continue
         return all(character.isprintable() or character.isspace() for character in text)
     return False
+
+
+# Offset and bytes that files with moving pictures begin with; `opening.py` has the formats that are read.
+_VIDEO_STARTS = (
+    *((4, kind) for kind in (b"ftyp", b"moov", b"mdat", b"wide")),
+    *((0, magic) for magic in (b"\x1aE\xdf\xa3", b"FLV\x01", b"GIF8", b"0&\xb2u\x8ef\xcf\x11")),
+    *((0, magic) for magic in (b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")),
+    (8, b"AVI "),
+)
+_TS_PACKET_BYTES = 188
+
+
+def looks_like_video(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file's first bytes are those of a format for moving pictures, whatever its name is.
+
+    A file that cannot be read does not. One that does may still turn out to have sound only.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading from a pipe would wait
+            return False
+        with open(path, "rb") as file:
+            head = file.read(1024)
+    except OSError:
+        return False
+    if head[4:8] == b"ftyp":
+        return head[8:12] not in (*_PICTURE_BRANDS, b"M4A ", b"M4B ")
+    if head.startswith(b"OggS"):
+        return b"theora" in head
+    is_ts = len(head) > 2 * _TS_PACKET_BYTES and head[0] == head[_TS_PACKET_BYTES] == head[2 * _TS_PACKET_BYTES] == 0x47
+    return is_ts or any(head[at : at + len(magic)] == magic for at, magic in _VIDEO_STARTS)

@@ -7,10 +7,6 @@ from ..errors import VideoError
 from ..files import sampled_digest
 from .checks import GET_ANOTHER_COPY, check_file
 
-# Files up to so many pieces are hashed whole; of larger ones, pieces from the first to the last, evenly spaced.
-_PIECES = 16
-_PIECE_BYTES = 1 << 20
-
 
 @dataclass(frozen=True)
 class VideoRecord:

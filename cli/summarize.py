@@ -1,0 +1,161 @@
+"""`videoxl summarize`: many videos, unattended."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from videoxl.clock import clock
+from videoxl.errors import RunError
+from videoxl.options import AnswerOptions, WatchOptions
+
+from . import options, render
+from .options import Dtype, SamplingMode
+
+if TYPE_CHECKING:
+    from videoxl.runs.engine import RunSummary
+    from videoxl.tasks.summarize.inputs import Inputs
+
+WATCH, ANSWER = WatchOptions(), AnswerOptions()
+MODE = SamplingMode(WATCH.mode)
+_SHOWN = 60  # characters of a summary in the table
+
+
+class Format(StrEnum):
+    """What is written of a video."""
+
+    jsonl = "jsonl"
+    md = "md"
+    vtt = "vtt"
+    txt = "txt"
+
+
+def summarize(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUTS...",
+            help='Video files, folders, patterns such as "talks/*.mp4", or manifests (.jsonl, .csv).',
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder of the run.", show_default=False)],
+    formats: Annotated[
+        list[Format] | None,
+        typer.Option(
+            "--format",
+            help="Also write each summary as Markdown, WebVTT chapters or a list of chapters; repeat it for more. "
+            "results.jsonl is always written.",
+            show_default=False,
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            "--prompt",
+            metavar="TEXT|@FILE",
+            help="Ask this about the whole; {chapters} stands for their list.",
+            show_default=False,
+        ),
+    ] = None,
+    chapter_prompt: Annotated[
+        str | None,
+        typer.Option("--chapter-prompt", metavar="TEXT|@FILE", help="Ask this about each chapter.", show_default=False),
+    ] = None,
+    model: options.ModelName = "videoxl-nano",
+    max_frames: options.MaxFrames = WATCH.max_frames,
+    fps: options.Fps = WATCH.fps,
+    ratio: options.Ratio = str(WATCH.ratio),
+    sampling: options.Sampling = MODE,
+    device: options.Device = "auto",
+    dtype: options.DtypeOption = Dtype.auto,
+    max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
+    retries: Annotated[
+        int, typer.Option("--retries", min=0, help="Try a video again so often that ended its process.")
+    ] = 2,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also try what failed before.")] = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Summarise videos and their chapters into DIR.
+
+    The same command goes on where it was stopped. A video that fails does not stop the others: the reasons are in
+    failures.jsonl, and the exit status is 1. `videoxl runs show DIR` tells how far it is.
+    """
+    with render.error_boundary(debug):
+        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), mode=sampling.value)
+        from videoxl.tasks.summarize.inputs import read_inputs
+
+        try:
+            found = read_inputs(inputs, out)
+        except RunError as error:
+            raise typer.BadParameter(f"{error}. {error.advice}") from None
+        folder = options.model_folder(model, quiet)
+        from videoxl.preview import Preview
+        from videoxl.runs.engine import load_results
+        from videoxl.runs.state import state
+        from videoxl.tasks.summarize.batch import summarize as summarize_all
+        from videoxl.tasks.summarize.job import SummaryJob
+        from videoxl.tasks.summarize.prompts import load_prompts
+
+        from .run_display import RunDisplay
+
+        prompts = load_prompts(Preview(folder).config.name, chapter_prompt, prompt)
+        job = SummaryJob(folder, model, prompts, dtype.value, watching, AnswerOptions(max_new_tokens))
+        if not quiet:
+            _say_passed_over(found)
+        texts = {each.value for each in formats or []} - {Format.jsonl.value}
+        with RunDisplay(not quiet, "videos") as display:
+            done = summarize_all(
+                found.sources,
+                out,
+                job,
+                formats=texts,
+                device=device,
+                retries=retries,
+                retry_failed=retry_failed,
+                on_event=display,
+            )
+        failures = [{"key": f.key, "error": f.error, "message": f.message} for f in state(out).failures]
+        if json:
+            render.print_json(_result(done, out, failures))
+        else:
+            _show(load_results(out), failures)
+        if not quiet:
+            render.message(f"{done.done} of {done.total} videos summarised in {out / 'results.jsonl'}")
+        if done.failed:
+            raise typer.Exit(1)
+
+
+def _say_passed_over(found: "Inputs") -> None:
+    if found.passed_over:
+        more = len(found.passed_over) - 3
+        shown = ", ".join(found.passed_over[:3]) + (f" and {more} more" if more > 0 else "")
+        render.message(f"passed over, no videos: {shown}")
+
+
+def _show(rows: list[dict[str, Any]], failures: list[dict[str, str]]) -> None:
+    """Print a table of what is done, and one of what failed."""
+    if rows:
+        cells = [
+            [row["id"], clock(row["video"]["duration"]), str(len(row["chapters"])), _short(row["summary"])]
+            for row in rows
+        ]
+        render.table(["VIDEO", "LENGTH", "CHAPTERS", "SUMMARY"], cells)
+    if rows and failures:
+        typer.echo()
+    if failures:
+        render.table(["FAILED", "ERROR", "REASON"], [[f["key"], f["error"], f["message"]] for f in failures])
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
+
+
+def _result(done: "RunSummary", out: Path, failures: list[dict[str, str]]) -> dict[str, Any]:
+    """Return what `--json` prints."""
+    counts = {"done": done.done, "failed": done.failed, "total": done.total, "resumed": done.resumed}
+    return {"out": str(out), **counts, "seconds": round(done.seconds, 3), "failures": failures}

@@ -1,0 +1,120 @@
+"""From arguments to videos."""
+
+import json
+from pathlib import Path
+
+import pytest
+from video_clips import write_numbered, write_sound
+
+from videoxl.errors import RunError
+from videoxl.tasks.summarize.inputs import Source, read_inputs
+
+
+def ids(*arguments: object, output: str = "/nowhere") -> list[str]:
+    return [source.id for source in read_inputs([str(argument) for argument in arguments], Path(output)).sources]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Videos by content and by name, below each other, and what is none."""
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    clip = write_numbered(tmp_path / "a.mp4", 2)
+    for name in ("deep/without_ending", "deep/deeper/b.data", ".hidden/c.mp4", "._d.mp4"):
+        (tmp_path / name).write_bytes(clip.read_bytes())
+    for number, name in enumerate(("deep/c.mkv", "deep/d.ts", "deep/e.avi", "deep/f.webm", "deep/g.gif")):
+        codec = {"webm": "libvpx", "gif": "gif"}.get(name[-4:].strip("."), "libx264")
+        write_numbered(tmp_path / name, 2 + number, codec=codec, pix_fmt="rgb8" if codec == "gif" else "yuv420p")
+        (tmp_path / name).rename(tmp_path / name.replace(".", "_"))
+    (tmp_path / "broken.mp4").write_text("no video")
+    (tmp_path / "notes.md").write_text("no video")
+    (tmp_path / "code.ts").write_text("let a = 1")
+    write_sound(tmp_path / "sound.m4a")
+    return tmp_path
+
+
+def test_a_folder_is_its_videos_by_content_and_by_name(folder: Path) -> None:
+    found = read_inputs([str(folder)], Path("/nowhere"))
+    assert [source.path.removeprefix(f"{folder}/") for source in found.sources] == [
+        *("a.mp4", "broken.mp4", "deep/c_mkv", "deep/d_ts", "deep/e_avi", "deep/f_webm", "deep/g_gif"),
+        *("deep/without_ending", "deep/deeper/b.data"),
+    ]
+    assert [Path(path).name for path in found.passed_over] == ["code.ts", "notes.md", "sound.m4a"]
+
+
+def test_the_run_itself_is_no_input(folder: Path) -> None:
+    assert ids(folder, output=str(folder / "deep")) == [f"{folder}/a.mp4", f"{folder}/broken.mp4"]
+
+
+def test_patterns_files_and_what_is_not_there(folder: Path) -> None:
+    assert ids(folder / "*.m??") == [f"{folder}/{name}" for name in ("a.mp4", "broken.mp4", "sound.m4a")]
+    assert ids(folder / "**/*b.data") == [f"{folder}/deep/deeper/b.data"]
+    assert ids(folder / "missing.mp4", folder / "notes.md") == [f"{folder}/missing.mp4", f"{folder}/notes.md"]
+    (folder / "a[1].mp4").write_bytes(b"")
+    assert ids(folder / "a[1].mp4") == [f"{folder}/a[1].mp4"]
+
+
+def test_what_is_named_twice_has_two_ids(folder: Path) -> None:
+    clip = f"{folder}/a.mp4"
+    assert ids(clip, clip, folder / "a*", clip) == [clip, f"{clip}#2", f"{clip}#3", f"{clip}#4"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_manifest(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"talks.{kind}"
+    rows = [
+        {"video": "a.mp4", "id": "first", "prompt": "Who, and why?", "start": "1:30", "end": "120", "ratio": "auto"},
+        {"video": "/b.mp4", "max_frames": "64", "ratio": "8"},
+        {"video": "/b.mp4"},
+    ]
+    if kind == "csv":
+        path.write_text(
+            'video,id,prompt,start,end,ratio,max_frames\na.mp4,first,"Who, and why?",1:30,120,auto,\n'
+            "/b.mp4,,,,,8,64\n/b.mp4\n"
+        )
+    else:
+        path.write_text("\n\n".join(json.dumps(row) for row in rows))
+    assert read_inputs([str(path)], tmp_path).sources == [
+        Source("first", str(tmp_path / "a.mp4"), "Who, and why?", 90.0, 120.0, "auto"),
+        Source("/b.mp4", "/b.mp4", ratio=8, max_frames=64),
+        Source("/b.mp4#2", "/b.mp4"),
+    ]
+
+
+def test_a_video_asked_for_in_another_way_is_another_item() -> None:
+    plain, changed = Source("a", "a.mp4").item, Source("a", "a.mp4", ratio=8).item
+    assert plain.key == "a" and changed.key.startswith("a [") and plain.label == changed.label
+    assert changed.key != Source("a", "a.mp4", ratio=16).item.key
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("x.jsonl", '{"video": "a.mp4"}\n{"video": "a.mp4"', "x.jsonl:2: is no JSON"),
+        ("x.jsonl", "[1]", "x.jsonl:1: is no JSON object"),
+        ("x.jsonl", '{"id": 3}', "x.jsonl:1: has no video"),
+        ("x.jsonl", '{"video": "a", "promt": "?"}', "x.jsonl:1: 'promt' is not known"),
+        ("x.jsonl", '{"video": "a", "max_frames": 0}', "x.jsonl:1: max_frames 0 is no whole number above 0"),
+        ("x.jsonl", '{"video": "a", "ratio": 2.5}', "x.jsonl:1: ratio 2.5 is no whole number above 0"),
+        ("x.jsonl", '{"video": "a", "start": "soon"}', "x.jsonl:1: start 'soon' is no time"),
+        ("x.jsonl", '{"video": "a", "id": 1}\n{"video": "b", "id": "1"}', "x.jsonl:2: id '1' is there twice"),
+        ("x.csv", "video,id\na.mp4,1,2\n", "x.csv:2: has more cells than the header"),
+        ("x.csv", "name\na.mp4\n", "x.csv:2: 'name' is not known"),
+        ("x.csv", "video,id\n", "x.csv: no videos there"),
+    ],
+)
+def test_manifests_that_cannot_be_read(tmp_path: Path, name: str, text: str, problem: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(RunError) as caught:
+        read_inputs([str(tmp_path / name)], tmp_path / "out")
+    assert str(caught.value).startswith(f"{tmp_path}/{problem}") and caught.value.advice
+
+
+def test_arguments_that_mean_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for argument, problem in (("empty", "no videos there"), ("*.mp4", "no file is named like this")):
+        with pytest.raises(RunError, match=problem):
+            read_inputs([str(tmp_path / argument)], tmp_path / "out")
+    (tmp_path / "latin.csv").write_bytes(b"video\n\xe4.mp4\n")
+    with pytest.raises(RunError, match=r"latin\.csv: cannot be read"):
+        read_inputs([str(tmp_path / "latin.csv")], tmp_path / "out")

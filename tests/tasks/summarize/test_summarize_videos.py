@@ -1,0 +1,112 @@
+"""Chapters of rendered videos whose scenes are known, and what the bundled model says about them; broken files."""
+
+import csv
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scene_clips import SceneClip, boundary_f1, write_scenes
+
+from videoxl.checkpoints.hub import checkpoint_folder
+from videoxl.options import WatchOptions
+from videoxl.runs.engine import load_results, state
+from videoxl.tasks.evaluation.descriptions import named_things
+from videoxl.tasks.summarize.batch import summarize
+from videoxl.tasks.summarize.inputs import read_inputs
+from videoxl.tasks.summarize.job import SummaryJob
+from videoxl.tasks.summarize.prompts import load_prompts
+from videoxl.video import process, reader
+from videoxl.world.questions import thing
+
+NANO = "videoxl-nano"
+RESULTS = Path(__file__).parents[2] / "data" / "media_results.tsv"  # what each of the shared files gives
+LENGTHS = ((14, 22, 17, 25, 19), (24, 16, 13, 21, 18, 15))
+
+
+def run_nano(inputs: list[Path], output: Path, max_frames: int = 1024) -> list[dict[str, Any]]:
+    sources = read_inputs([str(path) for path in inputs], output).sources
+    job = SummaryJob(checkpoint_folder(NANO), NANO, load_prompts(NANO), watch=WatchOptions(max_frames=max_frames))
+    summarize(sources, output, job, device="cpu", isolate=False)
+    return load_results(output)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[SceneClip, dict[str, Any]]]:
+    """Rendered videos, and their summaries by the bundled model."""
+    folder = tmp_path_factory.mktemp("films")
+    clips = [write_scenes(folder / f"{seed}.mp4", seed, lengths) for seed, lengths in enumerate(LENGTHS)]
+    rows = run_nano([clip.path for clip in clips], folder / "out")
+    return list(zip(clips, rows, strict=True))
+
+
+def test_chapters_begin_where_scenes_do(films: list[tuple[SceneClip, dict[str, Any]]]) -> None:
+    found = [[chapter["start"] for chapter in row["chapters"][1:]] for _, row in films]
+    scores = [boundary_f1(starts, clip.boundaries) for starts, (clip, _) in zip(found, films, strict=True)]
+    assert np.mean(scores) >= 0.9, found
+
+
+def test_chapters_name_the_cards_in_them(films: list[tuple[SceneClip, dict[str, Any]]]) -> None:
+    right = asked = 0
+    for clip, row in films:
+        edges = [0, *clip.boundaries, float("inf")]
+        for card, (begin, end) in zip(clip.cards, itertools.pairwise(edges), strict=True):
+            middle = (begin + min(end, row["video"]["duration"])) / 2
+            (chapter,) = [each for each in row["chapters"] if each["start"] <= middle < each["end"]]
+            right += thing(card) in named_things(chapter["text"])
+            asked += 1
+    assert right >= 0.7 * asked, (right, asked)
+
+
+def test_files_of_all_kinds(media: Path, tmp_path: Path) -> None:
+    """A good clip, odd files and every broken one: all that can be read is, the others are told by their reasons."""
+    odd = [media / "odd" / name for name in ("single_frame.mp4", "flower_rot90.mp4", "flower.gif", "flower_av1.mp4")]
+    bad = sorted((media / "bad").iterdir())
+    rows = run_nano([media / "friday.mp4", *odd, *bad], tmp_path / "out", max_frames=8)
+    now = state(tmp_path / "out")
+    with RESULTS.open(newline="") as file:
+        table = [row for row in csv.reader(file, delimiter="\t") if row[0].startswith("bad/") and row[1] == "error"]
+    reasons = {f"{media}/{row[0]}": f"{media}/{Path(row[0]).parent}/{row[-1]}" for row in table}
+    assert {failure.key: failure.message for failure in now.failures} == reasons
+    assert now.done == len(rows) == 5 + len(bad) - len(reasons)
+    damaged = {Path(row["id"]).name for row in rows if row["warnings"]}
+    assert "truncated60.mkv" in damaged and "friday.mp4" not in damaged
+
+
+# Runs in the decoding process before its work: two files are such that every decoder fails on them.
+POISON = """
+import os, signal, time
+import videoxl.video.decord_reader, videoxl.video.pyav_reader
+def poison(module, name):
+    original = getattr(module, name)
+    def poisoned(request, alive):
+        if "hangs" in request.facts.path:
+            time.sleep(600)
+        if "crashes" in request.facts.path:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return original(request, alive)
+    setattr(module, name, poisoned)
+poison(videoxl.video.decord_reader, "read_with_decord")
+poison(videoxl.video.pyav_reader, "PyAVReader")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_files_on_which_decoders_hang_or_crash_do_not_stop_the_run(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = [tmp_path / "hangs.mp4", tmp_path / "crashes.mp4", tmp_path / "good.mp4"]
+    for path in inputs:
+        path.write_bytes(clip.read_bytes())
+    marker = "from videoxl.video.worker import main;"
+    monkeypatch.setattr(process, "_BOOT", process._BOOT.replace(marker, f"{marker} exec({POISON!r});"))
+    monkeypatch.setattr(process, "_START_SECONDS", 6.0)
+    monkeypatch.setattr(reader, "_MIN_LIMIT_SECONDS", 2.0)
+    rows = run_nano(inputs, tmp_path / "out", max_frames=4)
+    assert [row["id"] for row in rows] == [str(inputs[2])]
+    reasons = {Path(failure.key).stem: failure.message for failure in state(tmp_path / "out").failures}
+    assert set(reasons) == {"hangs", "crashes"}
+    assert "decoding failed (no sign of life" in reasons["hangs"]
+    assert "decoding failed (the decoding process was ended by SIGSEGV)" in reasons["crashes"]

@@ -1,0 +1,83 @@
+"""All summaries of a run, in its folder."""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...files import atomic_write
+from ...runs.engine import RunSummary, load_results, run
+from ...runs.events import Event, ItemDone
+from ...runs.rowfile import unwritable
+from .inputs import Source
+from .job import SummaryJob
+from .texts import FORMATS, file_names
+
+
+def summarize(
+    sources: Sequence[Source],
+    output: Path,
+    job: SummaryJob,
+    *,
+    formats: Collection[str] = (),
+    device: str = "auto",
+    isolate: bool = True,
+    retries: int = 2,
+    retry_failed: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+) -> RunSummary:
+    """Summarise all videos that are not summarised yet; what is finished is kept, whatever happens.
+
+    Rows go to `results.jsonl` in the output folder, reasons to `failures.jsonl`. Texts are written as videos finish,
+    and all of them at the end: `md/NAME.md` and so on.
+
+    Args:
+        sources: the videos, with an id each.
+        output: the folder of the run.
+        job: how they are summarised.
+        formats: of texts, names of `texts.FORMATS`.
+        device: see `VideoXL.from_pretrained`.
+        isolate: summarise in a process of its own, so that a video that ends it does not end the run.
+        retries: how often a video is tried again that ended the process.
+        retry_failed: also try those that failed before.
+        on_event: told of all that happens.
+
+    Raises:
+        RunError: see `runs.engine.run`; or a text cannot be written.
+        QuestionError: a prompt is empty or too long.
+    """
+    job.check([source.prompt for source in sources if source.prompt is not None])
+    names = file_names(source.id for source in sources)
+
+    def told(event: Event) -> None:
+        if isinstance(event, ItemDone):
+            _write(output, event.rows, names, formats)
+        if on_event is not None:
+            on_event(event)
+
+    summary = run(
+        output,
+        job.settings,
+        [source.item for source in sources],
+        job,
+        devices=[device],
+        isolate=isolate,
+        retries=retries,
+        retry_failed=retry_failed,
+        on_event=told,
+    )
+    _write(output, load_results(output), names, formats)
+    return summary
+
+
+def _write(output: Path, rows: list[dict[str, Any]], names: dict[str, str], formats: Collection[str]) -> None:
+    for ending in formats:
+        folder = output / ending
+        for row in rows:
+            path = folder / f"{names[row['id']]}.{ending}"
+            try:
+                folder.mkdir(exist_ok=True)
+                with atomic_write(path) as file:
+                    # Names of files need not be Unicode.
+                    file.write(FORMATS[ending](row).encode("utf-8", "backslashreplace"))
+            except OSError as error:
+                raise unwritable(path, error) from error

@@ -1,0 +1,96 @@
+"""Where a video is cut into chapters: where what its frames show changes, and stays changed.
+
+After TextTiling (Hearst 1997) and its use on frames, SceneTiling (Wang et al. 2024, VideoLLaMB): neighbours are
+compared, and a place counts by its depth, how far their likeness falls below that on both sides. Frames are made steady
+first by a median over time, which keeps edges where they are but takes out what is shown briefly and goes away again,
+such as a title.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...options import ChapterOptions
+
+_MAX_REACH = 15  # frames on each side that a median is taken over: densely read videos would take long
+_NEIGHBOURS = 2  # frames on each side that are compared
+
+
+@dataclass(frozen=True)
+class Span:
+    """A chapter's half-open range of seconds."""
+
+    start: float
+    end: float
+
+
+def find_chapters(
+    features: np.ndarray, times: np.ndarray, start: float, end: float, options: ChapterOptions
+) -> list[Span]:
+    """Return the chapters of a video, in order, from its start to its end without gaps; at least one.
+
+    Args:
+        features: of every frame, float [t, d].
+        times: of every frame, seconds, float [t], ascending.
+        start: seconds, where the first chapter begins.
+        end: seconds, where the last one ends.
+        options: what makes a chapter.
+    """
+    depths = depth_scores(likeness(features, times, options.brief_seconds))
+    edges = [start, *_chosen(depths, times, start, end, options), end]
+    return [Span(low, high) for low, high in itertools.pairwise(edges)]
+
+
+def likeness(features: np.ndarray, times: np.ndarray, brief_seconds: float) -> np.ndarray:
+    """Return the cosine of the frames before and after each place between two frames, float [t - 1].
+
+    Features are seen from their mean over the video: those of vision towers have much in common in all pictures.
+    """
+    steady = _steady(features, times, brief_seconds)
+    steady -= steady.mean(0)
+    found = []
+    for place in range(1, len(steady)):
+        before = steady[max(0, place - _NEIGHBOURS) : place].mean(0)
+        after = steady[place : place + _NEIGHBOURS].mean(0)
+        size = float(np.linalg.norm(before) * np.linalg.norm(after))
+        found.append(float(before @ after) / size if size > 0 else 1.0)
+    return np.array(found)
+
+
+def depth_scores(similarity: np.ndarray) -> np.ndarray:
+    """Return how deep each value lies in its valley: below its peak on the left plus that on the right, float [n]."""
+    return _climb(similarity) + _climb(similarity[::-1])[::-1] - 2 * similarity
+
+
+def _climb(values: np.ndarray) -> np.ndarray:
+    """Return the peak that is reached from each value to the left without going down."""
+    peaks = values.copy()
+    for place in range(1, len(values)):
+        if values[place - 1] >= values[place]:
+            peaks[place] = peaks[place - 1]
+    return peaks
+
+
+def _steady(features: np.ndarray, times: np.ndarray, brief_seconds: float) -> np.ndarray:
+    """Return the median of every feature over the frames around, float32 [t, d]."""
+    if len(times) < 3:
+        return features.astype(np.float32)
+    reach = int(np.clip(round(brief_seconds / float(np.median(np.diff(times)))), 1, _MAX_REACH))
+    padded = np.pad(features, ((reach, reach), (0, 0)), mode="edge")
+    return np.stack([np.median(padded[at : at + 2 * reach + 1].astype(np.float32), axis=0) for at in range(len(times))])
+
+
+def _chosen(depths: np.ndarray, times: np.ndarray, start: float, end: float, options: ChapterOptions) -> list[float]:
+    """Return boundaries in order: the deepest places above the threshold that leave no chapter too short."""
+    if not len(depths):
+        return []
+    threshold = depths.mean() + options.sharpness * depths.std()
+    edges = [start, end]
+    for place in np.argsort(-depths, kind="stable"):
+        if depths[place] <= threshold or len(edges) > options.max_chapters:
+            break
+        second = float(times[place + 1])
+        if all(abs(second - edge) >= options.min_seconds for edge in edges):
+            edges.append(second)
+    return sorted(edges[2:])

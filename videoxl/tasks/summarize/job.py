@@ -1,0 +1,155 @@
+"""One video to one row: it is watched once, every chapter is described from its part of the memory, then the whole."""
+
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...checkpoints.layout import folder_digest
+from ...clock import clock
+from ...options import AnswerOptions, ChapterOptions, WatchOptions
+from ...preview import Preview
+from ...runs.job import Item, Rows, Worker
+from ...video.video import Video
+from .chapters import Span, find_chapters
+from .inputs import Source
+from .prompts import Prompts, list_room, with_chapters
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from ...memory.value import VisualMemory
+    from ...model import VideoXL
+
+_GRID = 4  # of a frame's features, on each side: enough to tell where something is
+_TITLE_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class SummaryJob:
+    """Makes workers that summarise videos.
+
+    Args:
+        folder: of the model's checkpoint.
+        model: its name, as it was asked for.
+        prompts: what is asked.
+        dtype: see `VideoXL.from_pretrained`.
+        watch: how videos are watched; a source may change some of it.
+        answer: how texts are generated.
+        chapters: where videos are cut.
+    """
+
+    folder: Path
+    model: str
+    prompts: Prompts
+    dtype: str = "auto"
+    watch: WatchOptions = field(default_factory=WatchOptions)
+    answer: AnswerOptions = field(default_factory=AnswerOptions)
+    chapters: ChapterOptions = field(default_factory=ChapterOptions)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that a row depends on besides its source, for the folder of a run."""
+        said = {name: value for name, value in asdict(self).items() if name != "folder"}
+        return {"task": "summary", **said, "weights": folder_digest(self.folder)}
+
+    def check(self, prompts: list[str]) -> None:
+        """Raise QuestionError if one of these, or the job's own, is empty or too long. Loads no weights."""
+        preview = Preview(self.folder)
+        for prompt in {self.prompts.chapter, self.prompts.summary, *prompts}:
+            _room(preview, prompt, self.answer)
+
+    def setup(self, device: str) -> Worker:
+        """Load the model, and return the function that summarises a video with it."""
+        from ...model import VideoXL
+
+        return _Summarizer(self, VideoXL.from_pretrained(self.folder, device, self.dtype))
+
+
+class _Summarizer:
+    """A worker: an item to its row."""
+
+    def __init__(self, job: SummaryJob, model: "VideoXL") -> None:
+        self._job, self._model = job, model
+        self._preview = Preview(job.folder)
+
+    def __call__(self, item: Item) -> Rows:
+        began = time.perf_counter()
+        source = Source(**item.data)
+        prompt = source.prompt or self._job.prompts.summary
+        video = Video(source.path)
+        asked = {name: getattr(source, name) for name in ("start", "end", "ratio", "max_frames")}
+        watch = replace(self._job.watch, **{name: value for name, value in asked.items() if value is not None})
+        room = max(_room(self._preview, text, self._job.answer) for text in (prompt, self._job.prompts.chapter))
+        features: list[np.ndarray] = []
+        plan = self._model.plan(video, options=watch, room=room)
+        watched = self._model.watch_plan(plan, on_features=lambda seen: features.append(_coarse(seen)))
+        memory = watched.memory
+        now = time.perf_counter()
+        spans = self._spans(features, memory, video, watch)
+        chapters = [self._describe(memory, span, number) for number, span in enumerate(spans, 1)]
+        timings = watched.timings | {"chapters": time.perf_counter() - now}
+        lines = [f"{clock(chapter['start'])} {chapter['title']}" for chapter in chapters]
+        prompt = with_chapters(prompt, lines, list_room(prompt, self._model.config.max_positions))
+        answer = self._model.ask(memory, prompt, options=self._job.answer)
+        timings |= {"summary": answer.timings["answer"], "total": time.perf_counter() - began}
+        return {
+            "id": source.id,
+            "video": {
+                "path": source.path,
+                "duration": round(video.duration, 3),
+                "fps": round(video.fps, 3),
+                "width": video.width,
+                "height": video.height,
+            },
+            "summary": answer.text,
+            "evidence": [
+                {"start": round(span.start, 3), "end": round(span.end, 3), "score": round(span.score, 4)}
+                for span in answer.evidence
+            ],
+            "chapters": chapters,
+            "frames": memory.num_frames,
+            "ratio": max(memory.ratios, default=None),
+            "warnings": list(watched.warnings),
+            "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
+            "model": self._job.model,
+        }
+
+    def _spans(
+        self, features: "list[np.ndarray]", memory: "VisualMemory", video: Video, watch: WatchOptions
+    ) -> list[Span]:
+        import numpy as np
+
+        assert memory.frame_times is not None  # a file's frames have times
+        end = video.duration if watch.end is None else min(watch.end, video.duration)
+        return find_chapters(np.concatenate(features), memory.frame_times, watch.start or 0.0, end, self._job.chapters)
+
+    def _describe(self, memory: "VisualMemory", span: Span, number: int) -> dict[str, Any]:
+        part = self._model.slice(memory, span.start, span.end)
+        text = "".join(self._model.answer(part, self._job.prompts.chapter, options=self._job.answer)).strip()
+        title = title_of(text) or f"Chapter {number}"
+        return {"start": round(span.start, 3), "end": round(span.end, 3), "title": title, "text": text}
+
+
+def title_of(text: str) -> str:
+    """Return the beginning of a description: its first sentence, up to a whole word within 60 characters."""
+    first = " ".join(text.split()).partition(". ")[0].rstrip(".")
+    if len(first) > _TITLE_LENGTH:
+        first = first[:_TITLE_LENGTH].rpartition(" ")[0].rstrip(",;:") or first[:_TITLE_LENGTH]
+        first += " …"
+    return first[:1].upper() + first[1:]
+
+
+def _room(preview: Preview, prompt: str, answer: AnswerOptions) -> int:
+    """Return the slots to leave behind the memory for a prompt and its answer."""
+    return preview.room([prompt], answer) + list_room(prompt, preview.config.max_positions)
+
+
+def _coarse(features: "Tensor") -> "np.ndarray":
+    """Return float16 [t, 16 * width] of features [t, grid * grid, width]: averaged over the parts of the picture."""
+    from torch.nn import functional as F
+
+    side = round(features.shape[1] ** 0.5)
+    grid = features.float().transpose(1, 2).unflatten(2, (side, side))
+    return F.adaptive_avg_pool2d(grid, min(_GRID, side)).flatten(1).half().cpu().numpy()
