@@ -13,6 +13,7 @@ from .memory import app as memory_app
 from .models import app as models_app
 from .needle import app as needle_app
 from .runs import app as runs_app
+from .watch import watch
 
 app = typer.Typer(
     name="videoxl",
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(ask)
 app.command()(chat)
 app.command()(index)
+app.command()(watch)
 app.add_typer(memory_app, name="memory")
 app.add_typer(models_app, name="models")
 app.add_typer(needle_app, name="needle")
