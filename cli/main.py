@@ -14,6 +14,7 @@ from .models import app as models_app
 from .needle import app as needle_app
 from .runs import app as runs_app
 from .summarize import summarize
+from .watch import watch
 
 app = typer.Typer(
     name="videoxl",
@@ -27,6 +28,7 @@ app.command()(ask)
 app.command()(chat)
 app.command()(index)
 app.command()(summarize)
+app.command()(watch)
 app.add_typer(memory_app, name="memory")
 app.add_typer(models_app, name="models")
 app.add_typer(needle_app, name="needle")

@@ -17,6 +17,7 @@ class SamplingMode(StrEnum):
 
     uniform = "uniform"
     keyframes = "keyframes"
+    steady = "steady"
 
 
 class Dtype(StrEnum):
@@ -36,7 +37,8 @@ def parse_seconds(text: str) -> float:
         raise typer.BadParameter(f"{text!r} is not a time. Give seconds, MM:SS or HH:MM:SS.") from None
 
 
-def _check_fps(fps: float | None) -> float | None:
+def check_fps(fps: float | None) -> float | None:
+    """Refuse what is no rate."""
     if fps is not None and not 0 < fps < math.inf:
         raise typer.BadParameter(f"{fps:g} is not a rate. Give frames per second, more than 0.")
     return fps
@@ -76,7 +78,7 @@ ModelName = Annotated[
 ]
 MaxFrames = Annotated[int, typer.Option("--max-frames", min=1, help="Read at most so many frames.")]
 Fps = Annotated[
-    float | None, typer.Option("--fps", callback=_check_fps, help="Read at most so many frames per second of video.")
+    float | None, typer.Option("--fps", callback=check_fps, help="Read at most so many frames per second of video.")
 ]
 Ratio = Annotated[
     str,
@@ -108,7 +110,12 @@ End = Annotated[
     ),
 ]
 Sampling = Annotated[
-    SamplingMode, typer.Option("--sampling", help="Even spacing in time, or key frames only (fast on long files).")
+    SamplingMode,
+    typer.Option(
+        "--sampling",
+        help="Even spacing from the first frame to the last, key frames only (fast on long files), or a steady rate "
+        "from the first frame on, which is --fps halved until the frames are few enough.",
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
 DtypeOption = Annotated[

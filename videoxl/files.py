@@ -72,19 +72,23 @@ def asset(name: str) -> Path:
         return Path(__file__).resolve().parents[1] / "assets" / name
 
 
-def sampled_digest(path: str | os.PathLike[str]) -> str:
+def sampled_digest(path: str | os.PathLike[str], size: int | None = None) -> str:
     """Return a digest of a file's size and content, read at head, tail and evenly between; 32 hex digits.
 
     Files of up to 16 MiB are read whole.
+
+    Args:
+        path: of the file.
+        size: take its first so many bytes for all of it; None for all that there are.
 
     Raises:
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+        size = os.fstat(file.fileno()).st_size if size is None else size
         digest = hashlib.sha256(str(size).encode())
         if size <= _PIECES * _PIECE_BYTES:
-            digest.update(file.read())
+            digest.update(file.read(size))
         else:
             for piece in range(_PIECES):
                 file.seek((size - _PIECE_BYTES) * piece // (_PIECES - 1))

@@ -21,8 +21,9 @@ from .engine.chat import Conversation
 from .engine.condense import WindowObserver
 from .engine.evidence import Evidence
 from .engine.generate import next_logits
+from .engine.growing import known_part, video_record
 from .engine.text import Tokenizer, check_length, encode, encode_prefix, encode_question
-from .engine.watching import Progress, Watched, Watching, watch_frames
+from .engine.watching import STAGES, Progress, Watched, Watching, watch_frames
 from .errors import MemoryFileError
 from .memory.edit import slice_memory
 from .memory.value import VisualMemory
@@ -201,6 +202,7 @@ class VideoXL:
         self,
         video: Watchable | WatchPlan,
         *,
+        memory: VisualMemory | None = None,
         options: WatchOptions | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         **changes: Any,
@@ -209,7 +211,9 @@ class VideoXL:
 
         Args:
             video: what `plan` takes, or a plan.
-            options: see `plan`.
+            memory: of the same file when it was shorter, such as a recording in progress; it saves the work that is
+                done already, see `watch_on`.
+            options: see `plan`; those of `memory` if there is one and they are None.
             on_progress: called after every chunk.
             **changes: options by name: `max_frames`, `fps`, `ratio`, `start`, `end`, `mode`; see `WatchOptions`.
 
@@ -217,14 +221,19 @@ class VideoXL:
             VideoError: the video cannot be read.
             BudgetError: the model has no such ratio, or the video does not fit: raised before any decoding. Or the
                 device's memory ran out.
+            MemoryFileError: `memory` was made by another model, or of another file.
         """
+        if memory is not None and not isinstance(video, WatchPlan):
+            options = options or memory.options
         if not isinstance(video, WatchPlan):
             plan = self.plan(video, options=options, **changes)
         elif options is None and not changes:
             plan = video
         else:
             raise TypeError("a plan has its options already: make another plan")
-        return self.watch_plan(plan, on_progress).memory
+        return (
+            self.watch_plan(plan, on_progress) if memory is None else self.watch_on(plan, memory, on_progress)
+        ).memory
 
     def watch_plan(
         self,
@@ -246,17 +255,57 @@ class VideoXL:
             BudgetError: the video does not fit the device's free memory, or that ran out.
         """
         try:
-            record = plan.source.record if isinstance(plan.source, Video) else None
+            record = video_record(plan)
             watching = self.watching(plan)
         except BaseException:
             if stream is not None:
                 stream.__exit__()
             raise
+        return self._read(plan, watching, stream, on_progress, on_features).of(record, plan.options)
+
+    def watch_on(
+        self, plan: WatchPlan, memory: VisualMemory, on_progress: Callable[[Progress], None] | None = None
+    ) -> Watched:
+        """Watch as planned, as `watch_plan` does, but take from a memory the windows that it has already.
+
+        The result is that of watching all of it, but for the rounding of frames that are encoded in other batches. What
+        is taken are the full windows of those first frames that are the same in the plan. With sampling "steady" these
+        are nearly all, until the file is too long for its rate; with "uniform" the frames are others when the file has
+        grown, and all are read. Damaged frames that were left out end it too.
+
+        Args:
+            plan: of a video file, as it is now.
+            memory: of the same file when it was shorter; it stays as it is.
+            on_progress: called after every chunk of what is read.
+
+        Raises:
+            VideoError: the video cannot be read.
+            BudgetError: the video does not fit the device's free memory, or that ran out.
+            MemoryFileError: the memory was made by another model, or of another file, or what it is of is no more what
+                the file begins with.
+        """
+        self._check_memory(memory)
+        plan = plan.within(self.free_slots())
+        known = known_part(plan, memory)
+        if known is None:
+            return self.watch_plan(plan, on_progress)
+        rest, record = plan.after(known.num_frames), video_record(plan)
+        if not len(rest):
+            return Watched(known, dict.fromkeys(STAGES, 0.0), known.warnings).of(record, plan.options)
+        return self._read(rest, self.watching(rest, known), None, on_progress).of(record, plan.options)
+
+    def _read(
+        self,
+        plan: WatchPlan,
+        watching: Watching,
+        stream: FrameStream | None,
+        on_progress: Callable[[Progress], None] | None,
+        on_features: Callable[[Tensor], None] | None = None,
+    ) -> Watched:
         with within_memory(self.device):
+            stream = stream or plan.open()
             encode = functools.partial(self.encode_frames, on_features=on_features)
-            watched = watch_frames(stream or plan.open(), encode, watching, len(plan), self.device, on_progress)
-        memory = replace(watched.memory, video=record, options=plan.options, warnings=watched.warnings)
-        return replace(watched, memory=memory)
+            return watch_frames(stream, encode, watching, len(plan), self.device, on_progress)
 
     def watching(self, plan: WatchPlan, memory: VisualMemory | None = None) -> Watching:
         """Return a beginning that takes visual tokens as they come, and that can be forked.

@@ -6,7 +6,7 @@ from typing import Literal
 
 from .errors import BudgetError, QuestionError
 
-Mode = Literal["uniform", "keyframes"]
+Mode = Literal["uniform", "keyframes", "steady"]
 Ratio = int | Literal["auto"]
 
 
@@ -20,7 +20,8 @@ class WatchOptions:
         ratio: visual tokens per VST, one of the model's; "auto" is the smallest that fits.
         start: seconds; the part before is left out.
         end: seconds; the part from there on is left out.
-        mode: "uniform", or "keyframes", which is many times faster on long files.
+        mode: "uniform"; "keyframes", which is many times faster on long files; or "steady", whose frames stay the same
+            as a file grows.
     """
 
     max_frames: int = 1024

@@ -102,3 +102,25 @@ def test_keyframes() -> None:
 def test_bad_arguments(arguments: dict, message: str) -> None:
     with pytest.raises(VideoError, match=message):
         plan_frames(facts(np.arange(100) * 40), **arguments)
+
+
+@pytest.mark.parametrize("fps", [0.3, 1, 4, 100, 1e12])
+def test_steady_frames_stay_the_same_as_a_file_grows(fps: float) -> None:
+    rng = np.random.default_rng(3)
+    times = np.concatenate([[0], np.cumsum(rng.integers(10, 400, 500))])
+    whole = plan_frames(facts(times), fps=fps, mode="steady").indices.tolist()
+    moments = np.arange(0, times[-1] + 1e-3, 1000 / min(fps, 1e4))
+    assert whole == sorted({int(np.flatnonzero(times <= moment + 1e-3)[-1]) for moment in moments})
+    for length in (1, 2, 3, 70, 333):
+        early = plan_frames(facts(times[:length]), fps=fps, mode="steady").indices.tolist()
+        assert early == whole[: len(early)] and len(early) >= np.searchsorted(whole, length - 1)
+
+
+def test_steady_frames_that_are_too_many_are_halved() -> None:
+    video = facts(np.arange(1001) * 40)  # 40 s from the first frame to the last
+    for most, seconds in ((41, 1), (40, 2), (21, 2), (20, 4), (1, 64)):
+        times = plan_frames(video, max_frames=most, fps=1, mode="steady", start=0).times
+        np.testing.assert_allclose(times, np.arange(0, 40.01, seconds))
+    assert plan_frames(video, fps=1, mode="steady", start=3, end=6).times.tolist() == [3, 4, 5]
+    with pytest.raises(VideoError, match="no rate"):
+        plan_frames(video, mode="steady")

@@ -14,7 +14,9 @@ from ..memory.stores import BufferStore
 from ..memory.value import VisualMemory
 from ..network.devices import cpu_threads
 from ..network.qwen2 import VSTQwen2
+from ..options import WatchOptions
 from ..planning.windows import RatioPolicy, spans
+from ..video.identity import VideoRecord
 from ..video.sources import FrameStream
 from .condense import Condenser, WindowObserver
 
@@ -49,6 +51,10 @@ class Watched:
     memory: VisualMemory
     timings: dict[str, float]
     warnings: tuple[str, ...]
+
+    def of(self, video: VideoRecord | None, options: WatchOptions) -> "Watched":
+        """Return it with a memory that knows which file it is of, and how that was watched."""
+        return replace(self, memory=replace(self.memory, video=video, options=options, warnings=self.warnings))
 
 
 class Watching:

@@ -60,6 +60,30 @@ def slice_memory(memory: VisualMemory, start: float | None, end: float | None, t
     )
 
 
+def first_windows(memory: VisualMemory, num_windows: int, num_frames: int, num_visual_tokens: int) -> VisualMemory:
+    """Return the memory as it was after its first windows; nothing is copied, and there is no room behind it.
+
+    Args:
+        memory: the whole one, which stays as it is.
+        num_windows: windows that are kept, all of them full.
+        num_frames: frames in these.
+        num_visual_tokens: visual tokens in these.
+    """
+    num_vst = sum(memory.window_vsts[:num_windows])
+    slots = len(memory.prefix_ids) + num_vst
+    return replace(
+        memory,
+        layers=tuple((keys[:, :slots], values[:, :slots]) for keys, values in memory.layers),
+        ratios=memory.ratios[:num_windows],
+        window_vsts=memory.window_vsts[:num_windows],
+        spans=None if memory.spans is None else memory.spans[:num_vst],
+        frame_times=None if memory.frame_times is None else memory.frame_times[:num_frames],
+        num_visual_tokens=num_visual_tokens,
+        num_frames=num_frames,
+        buffers=None,
+    )
+
+
 def _windows(memory: VisualMemory, low: int, high: int) -> list[tuple[int, int]]:
     """Return the ratio of every window, and how many of its VSTs are in a half-open range."""
     ends = np.cumsum(memory.window_vsts)

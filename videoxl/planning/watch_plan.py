@@ -72,6 +72,13 @@ class WatchPlan:
         size = _DECODE_SCALE * self.budget.config.preprocessing.image_size
         return self.source.read(self.frames, CHUNK_FRAMES, size)
 
+    def after(self, num_frames: int) -> "WatchPlan":
+        """Return the plan of what is behind so many frames, at the ratio that the whole one has; see `within`."""
+        at = slice(num_frames, None)
+        frames = replace(self.frames, indices=self.frames.indices[at], times=self.frames.times[at])
+        options = replace(self.options, ratio=self.policy.ratios[0])
+        return replace(self, frames=frames, options=options)
+
     def within(self, free_slots: int | None, num_before: int | None = None) -> "WatchPlan":
         """Return the plan for a device with so much free memory: itself, or with a larger ratio where that is "auto".
 

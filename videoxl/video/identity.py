@@ -33,16 +33,20 @@ class VideoRecord:
     digest: str
 
 
-def content_digest(path: str | os.PathLike[str]) -> str:
+def content_digest(path: str | os.PathLike[str], size: int | None = None) -> str:
     """Return a digest of a local file's size and content, read at head, tail and evenly between; 32 hex digits.
 
     Name, place and times of the file do not count. Files of up to 16 MiB are read whole.
+
+    Args:
+        path: of the file.
+        size: take its first so many bytes for all of it, so that a file is known again when it has grown.
 
     Raises:
         VideoError: it is no file, or cannot be read; see `check_file`.
     """
     location = check_file(path)
     try:
-        return sampled_digest(location)
+        return sampled_digest(location, size)
     except OSError as error:
         raise VideoError(f"{path}: cannot be read ({error.strerror})", GET_ANOTHER_COPY) from None

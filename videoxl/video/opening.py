@@ -27,7 +27,7 @@ def open_video(path: str, location: str) -> tuple[InputContainer, VideoStream]:
     try:
         container = av.open(f"file:{location}", options=_OPTIONS)
     except (av.FFmpegError, OSError) as error:
-        raise VideoError(f"{path}: {_why_not_open(location, error)}", GET_ANOTHER_COPY) from error
+        raise VideoError(f"{path}: {_why_not_open(location, error)}", _advice(location)) from error
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         raise VideoError(f"{path}: {_what_instead(container)}", "Give a file that has moving pictures.")
@@ -39,10 +39,20 @@ def open_video(path: str, location: str) -> tuple[InputContainer, VideoStream]:
 def _why_not_open(location: str, error: Exception) -> str:
     if isinstance(error, av.ArgumentError):
         return "is not in a video format that videoxl reads"
-    with open(location, "rb") as file:
-        if file.read(12)[4:8] == b"ftyp":
-            return "the file is incomplete or damaged: its index (the 'moov' part) cannot be read"
+    if _is_mp4(location):
+        return "the file is incomplete or damaged: its index (the 'moov' part) cannot be read"
     return "is not a video, or its header is damaged"
+
+
+def _advice(location: str) -> str:
+    if _is_mp4(location):
+        return f"If it is being recorded, wait for its end, or record .ts, .mkv or fragmented .mp4. {GET_ANOTHER_COPY}"
+    return GET_ANOTHER_COPY
+
+
+def _is_mp4(location: str) -> bool:
+    with open(location, "rb") as file:
+        return file.read(12)[4:8] == b"ftyp"
 
 
 def _what_instead(container: InputContainer) -> str:

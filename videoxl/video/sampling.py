@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class SamplingPlan:
     Attributes:
         indices: int64 [t], numbers of the frames, counted from 0 in order of display.
         times: float64 [t], seconds at which they appear, as a player counts them.
-        mode: "uniform" or "keyframes".
+        mode: "uniform", "keyframes" or "steady".
     """
 
     indices: np.ndarray
@@ -76,6 +77,10 @@ def choose_frames(
                 "Choose a longer range, or sample uniformly.",
             )
     span = times[candidates]
+    if mode == "steady":
+        assert fps is not None  # checked
+        indices = candidates[_steadily(span, max_frames, fps)]
+        return SamplingPlan(indices=indices, times=times[indices], mode=mode)
     count = min(max_frames, len(candidates))
     if fps is not None:
         count = min(count, math.floor((span[-1] - span[0]) * fps + _TIME_TOLERANCE) + 1)
@@ -87,8 +92,10 @@ def choose_frames(
 def _check_arguments(
     axis: TimeAxis, max_frames: int, fps: float | None, start: float | None, end: float | None, mode: str
 ) -> None:
-    if mode not in ("uniform", "keyframes"):
-        raise VideoError(f"sampling mode {mode!r} is not known", "Choose 'uniform' or 'keyframes'.")
+    if mode not in get_args(Mode):
+        raise VideoError(f"sampling mode {mode!r} is not known", "Choose 'uniform', 'keyframes' or 'steady'.")
+    if mode == "steady" and fps is None:
+        raise VideoError("steady sampling has no rate", "Give frames per second.")
     if max_frames < 1:
         raise VideoError(f"max_frames is {max_frames}", "Ask for at least one frame.")
     if fps is not None and not 0 < fps < math.inf:
@@ -127,6 +134,22 @@ def _evenly(times: np.ndarray, count: int) -> np.ndarray:
         return np.linspace(0, len(times) - 1, count, dtype=np.int64)
     moments = np.linspace(times[0], times[-1], count) + _TIME_TOLERANCE
     return np.unique(np.searchsorted(times, moments, side="right") - 1)
+
+
+def _steadily(times: np.ndarray, max_frames: int, fps: float) -> np.ndarray:
+    """Return the frames on screen at moments 1/fps apart, from the first frame on.
+
+    Where these are too many, the rate is halved until they are not. So frames stay the same as a file grows, but for
+    the few times that its length doubles.
+    """
+    while True:
+        # The first moment at which each frame may be on screen, and the first at which it is no more.
+        appears = np.ceil((times - times[0] - _TIME_TOLERANCE) * fps)
+        after_last = np.floor((times[-1] - times[0] + _TIME_TOLERANCE) * fps) + 1
+        pick = np.flatnonzero(appears < np.append(appears[1:], after_last))
+        if len(pick) <= max_frames:
+            return pick
+        fps /= 2
 
 
 def _nearest(times: np.ndarray, count: int) -> np.ndarray:

@@ -72,7 +72,8 @@ class Video:
         Raises:
             VideoError: the file cannot be read any more.
         """
-        digest, status = content_digest(self.path), os.stat(self.path)
+        status = os.stat(check_file(self.path))
+        digest = content_digest(self.path, status.st_size)  # of that size: it may be growing
         sizes = (self.width, self.height, status.st_size)
         return VideoRecord(os.path.abspath(self.path), self.duration, self.fps, *sizes, status.st_mtime, digest)
 
@@ -94,10 +95,13 @@ class Video:
             end: seconds; may lie beyond the end of the video.
             mode: "uniform" spaces frames evenly in time from the first to the last, both included. At a constant rate
                 this equals the reference's `linspace` over frame numbers. "keyframes" takes key frames only, which
-                decode many times faster in long videos; of too many, those nearest to evenly spaced moments.
+                decode many times faster in long videos; of too many, those nearest to evenly spaced moments. "steady"
+                takes the frames on screen every 1/fps seconds, from the first frame on; of too many, every second one,
+                or every fourth, and so on. They stay the same as a file grows, until it is too long for that rate.
 
         Raises:
-            VideoError: a value out of range, end before start, start beyond the end, no key frame in the range.
+            VideoError: a value out of range, end before start, start beyond the end, no key frame in the range, no fps
+                for "steady".
         """
         return plan_frames(self._facts, max_frames, fps, start, end, mode)
 

@@ -1,6 +1,5 @@
 """A needle run from its settings to its reports."""
 
-import hashlib
 import importlib
 import json
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 from ... import __version__
 from ...checkpoints.hub import checkpoint_folder
+from ...checkpoints.layout import folder_digest
 from ...errors import RunError
 from ...files import sampled_digest
 from ...runs.engine import RunSummary, load_results, run
@@ -50,7 +50,7 @@ def run_needles(
         "contents": {haystack.name: haystack.content for haystack in haystacks},
         "pictures": {needle.name: sampled_digest(needle.image) for needle in needles if needle.image is not None},
         "needles_file": _needles_digest(settings.needles),
-        "model_files": _files_digest(checkpoint_folder(settings.model)),
+        "model_files": folder_digest(checkpoint_folder(settings.model)),
     }
     is_ours = False
 
@@ -78,13 +78,6 @@ def _device_kind(name: str) -> str:
 
 def _needles_digest(source: str) -> str:
     return sampled_digest(bundled_file() if source == BUNDLED else source)
-
-
-def _files_digest(folder: Path) -> str:
-    """Return a digest of all files of a checkpoint: the model, without loading it."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    said = [[str(path.relative_to(folder)), sampled_digest(path)] for path in files]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
 
 def report(folder: Path) -> None:
