@@ -217,9 +217,10 @@ def _existing(folder: Path, name: Any, where: str) -> Path:
 
 def _from_file(path: Path) -> np.ndarray:
     try:
-        with Image.open(path) as picture:
-            if picture.mode.startswith("I"):  # 16 bit, which Pillow would cut off rather than scale
-                picture = picture.point(lambda value: value / 257).convert("L")
+        with Image.open(path) as opened:
+            picture: Image.Image = opened
+            if opened.mode.startswith("I"):  # 16 bit, which Pillow would cut off rather than scale
+                picture = opened.point(lambda value: value / 257).convert("L")
             upright = ImageOps.exif_transpose(picture).convert("RGBA")
             return np.array(Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError):
