@@ -270,8 +270,9 @@ class VideoXL:
 
         The result is that of watching all of it, but for the rounding of frames that are encoded in other batches. What
         is taken are the full windows of those first frames that are the same in the plan. With sampling "steady" these
-        are nearly all, until the file is too long for its rate; with "uniform" the frames are others when the file has
-        grown, and all are read. Damaged frames that were left out end it too.
+        are nearly all, until the file is too long for its rate; with "uniform" the frames may be others when the file
+        has grown, and then all are read. A damaged frame that was left out ends what is taken. Warnings are about what
+        is read now.
 
         Args:
             plan: of a video file, as it is now.
@@ -290,7 +291,7 @@ class VideoXL:
         if known is None:
             return self.watch_plan(plan, on_progress)
         rest, record = plan.after(known.num_frames), video_record(plan)
-        if not len(rest):
+        if not len(rest):  # the file is the same
             return Watched(known, dict.fromkeys(STAGES, 0.0), known.warnings).of(record, plan.options)
         return self._read(rest, self.watching(rest, known), None, on_progress).of(record, plan.options)
 

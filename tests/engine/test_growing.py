@@ -90,6 +90,14 @@ def test_only_what_is_new_or_unfinished_is_read(model: VideoXL, recording: Recor
     assert frames_read(model, recording.grow(1.0), uniform) == 40
 
 
+def test_what_is_known_already_is_hardly_read_again(model: VideoXL, recording: Recording) -> None:
+    options = dataclasses.replace(STEADY, end=3.2)  # 2 full windows
+    memory = model.watch(recording.grow(0.6), options=options)
+    video = recording.grow(1.0)
+    assert frames_read(model, video, memory) == 8  # which tell what is damaged in the file now
+    check_same(model.watch(video, memory=memory), model.watch(video, options=options))
+
+
 def test_what_is_sliced_is_no_beginning(model: VideoXL, recording: Recording) -> None:
     video = recording.grow(1.0)
     part = model.slice(model.watch(video, options=STEADY), start=3.2)
@@ -110,7 +118,7 @@ def test_another_file_is_refused(model: VideoXL, recording: Recording, tmp_path:
     with pytest.raises(MemoryFileError, match="recording: is shorter than when it was watched"):
         model.watch(recording.grow(0.5), memory=memory)
     recording.content = write_numbered(tmp_path / "other.ts", 160, fps=10, g="20", crf="1").read_bytes()
-    with pytest.raises(MemoryFileError, match="recording: does not begin with what was watched"):
+    with pytest.raises(MemoryFileError, match="recording: no longer begins with what was watched"):
         model.watch(recording.grow(1.0), memory=memory)
     frames = np.zeros((9, 40, 48, 3), np.uint8)
     with pytest.raises(MemoryFileError, match="no video file"):

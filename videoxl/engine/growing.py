@@ -17,6 +17,7 @@ from ..video.video import Video
 # later in the file; H.264 and HEVC reorder at most 16.
 _UNSETTLED_FRAMES = 16
 _UNSETTLED_SECONDS = 1.0
+_REWRITTEN = "It is another file, or its header was written anew, as at the end of a recording in .mkv."
 _WATCH_ANEW = "Watch it anew, without the memory."
 
 
@@ -62,6 +63,7 @@ def known_part(plan: WatchPlan, memory: VisualMemory) -> VisualMemory | None:
     num_windows = _num_equal(np.stack([memory.ratios, memory.window_vsts], axis=1), windows)
     if is_same and num_frames == len(plan) == memory.num_frames and num_windows == len(planned):
         return memory
+    num_frames = min(num_frames, len(plan) - 1)  # reading on tells what is damaged in the file as it is now
     step = math.lcm(config.window, per_frame)  # visual tokens from one end of both a window and a frame to the next
     num_tokens = min(num_frames * per_frame, num_windows * config.window) // step * step
     if not num_tokens:
@@ -74,7 +76,7 @@ def _check_begins_with(now: VideoRecord, before: VideoRecord) -> None:
     if now.size < before.size:
         raise MemoryFileError(f"{name}: is shorter than when it was watched", _WATCH_ANEW)
     if content_digest(now.path, before.size) != before.digest:
-        raise MemoryFileError(f"{name}: does not begin with what was watched, it is another file", _WATCH_ANEW)
+        raise MemoryFileError(f"{name}: no longer begins with what was watched", f"{_REWRITTEN} {_WATCH_ANEW}")
 
 
 def _num_equal(ours: np.ndarray, theirs: np.ndarray) -> int:
