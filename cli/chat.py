@@ -1,6 +1,8 @@
 """`videoxl chat`: a conversation about one video."""
 
 import contextlib
+import io
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +78,8 @@ def chat(
 def _lines() -> Iterator[str]:
     """Yield what is typed, with a prompt and a history on a terminal."""
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a line in another encoding is refused, and ends nothing
     if is_terminal:
         with contextlib.suppress(ImportError):  # not on every system
             import readline  # noqa: F401  (importing it gives input() its history)
@@ -112,7 +116,8 @@ def _obey(command: str, conversation: "Conversation") -> None:
         if not spans:
             render.message("no evidence")
     elif name == "/save" and argument.strip():
-        _save(Path(argument.strip()).expanduser(), conversation)
+        # An unknown user's home stays as it is written, and is a folder that does not exist.
+        _save(Path(os.path.expanduser(argument.strip())), conversation)
     else:
         render.message(COMMANDS)
 

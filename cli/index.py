@@ -11,6 +11,7 @@ from videoxl.options import WatchOptions
 
 from . import options, render
 from .options import Dtype, SamplingMode
+from .recalling import user_cache
 
 if TYPE_CHECKING:
     from videoxl.model import VideoXL
@@ -58,7 +59,6 @@ def index(
     with render.error_boundary(debug), render.StatusLine(enabled=not quiet) as status:
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
         folder = options.model_folder(model, quiet)
-        from videoxl.memory.cache import MemoryCache
         from videoxl.tasks.indexing import index_video, memory_paths
 
         @functools.cache
@@ -69,8 +69,9 @@ def index(
             return VideoXL.from_pretrained(folder, device, dtype.value)
 
         file_dtype: Literal["int8"] | None = "int8" if int8 else None
-        cache, failed = MemoryCache.of_user(), False
-        for number, (video, path) in enumerate(zip(videos, memory_paths(videos, output), strict=True), 1):
+        paths = memory_paths(videos, output)
+        cache, failed = user_cache(), False
+        for number, (video, path) in enumerate(zip(videos, paths, strict=True), 1):
             count = f" ({number} of {len(videos)})" if len(videos) > 1 else ""
             on_watching = functools.partial(status.stage, f"watching {Path(video).name}{count}")
             try:
@@ -80,12 +81,14 @@ def index(
             except VideoXLError as error:
                 if len(videos) == 1:
                     raise
-                render.message(f"error: {error}. {error.advice}")
+                with status.paused():
+                    render.message(f"error: {error}. {error.advice}")
                 failed = True
                 continue
-            for warning in done.recalled.warnings:
-                render.message(f"warning: {warning}")
-            _show(video, done, json)
+            with status.paused():
+                for warning in done.recalled.warnings:
+                    render.message(f"warning: {warning}")
+                _show(video, done, json)
         if failed:
             raise typer.Exit(1)
 

@@ -122,8 +122,9 @@ def export_memory(
     `videoxl ask FILE QUESTION` takes it in place of the video.
     """
     with render.error_boundary(debug):
-        from videoxl.memory.file import Contents
+        from videoxl.memory.file import Contents, check_output
 
+        check_output(output)
         with Contents(_cache().find(id).path) as contents:
             contents.verify()
             contents.copy(output)
@@ -161,7 +162,7 @@ def _said(path: Path, file: "CachedFile | None") -> dict[str, Any]:
     return {
         "id": None if file is None else file.id,
         "path": str(path),
-        "size_bytes": path.stat().st_size,
+        "size_bytes": path.stat().st_size if file is None else file.size,  # another process may have removed it by now
         "used": None if file is None else file.last_used,
         "frames": said.get("num_frames"),
         "ratio": max(said.get("ratios") or [], default=None),

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from videoxl.checkpoints.hub import BUNDLED
+from videoxl.errors import CacheError
 from videoxl.options import AnswerOptions, WatchOptions
 
 from . import options, render
 from .options import Dtype
 
 if TYPE_CHECKING:
+    from videoxl.memory.cache import MemoryCache
     from videoxl.model import VideoXL
     from videoxl.tasks.recalling import Recalled
 
@@ -17,6 +19,17 @@ HINT = (
     "videoxl-nano understands cards in a video: a word, a number, a shape, their colours, whether there is one. "
     "For open questions use a published checkpoint: --model video-xl-7b"
 )
+
+
+def user_cache() -> "MemoryCache | None":
+    """Return the user's cache; None, after a warning, if it has no place."""
+    from videoxl.memory.cache import MemoryCache
+
+    try:
+        return MemoryCache.of_user()
+    except CacheError as error:
+        render.message(f"warning: no memory is kept for next time ({error})")
+        return None
 
 
 def recall(
@@ -35,10 +48,9 @@ def recall(
 
     What can go wrong goes wrong first, and decoding begins first: torch takes seconds to import.
     """
-    from videoxl.memory.cache import MemoryCache
     from videoxl.tasks.recalling import Recalling
 
-    cache = None if no_cache else MemoryCache.of_user()
+    cache = None if no_cache else user_cache()
     folder = options.model_folder(model, quiet)
     with (
         Recalling(video, folder, watching, questions, answering, cache) as recalling,

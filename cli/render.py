@@ -153,6 +153,15 @@ class StatusLine:
         if self._bar is not None:
             self._bar.stop()
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the line away for as long as something else is printed."""
+        if self._bar is not None:
+            self._bar.stop()
+        yield
+        if self._bar is not None:
+            self._bar.start()
+
     def stage(self, name: str) -> None:
         """Say what begins now."""
         self._started = time.perf_counter()

@@ -34,12 +34,20 @@ class MemoryFileError(VideoXLError):
     """A saved visual memory is damaged, from a newer version, or made by another model."""
 
 
+class DamagedMemoryError(MemoryFileError):
+    """The bytes of a memory file are not those that were written: its header or its checksum says so."""
+
+
+class CacheError(MemoryFileError):
+    """The cache of memories cannot be used; all that needs none still works."""
+
+
 class BudgetError(VideoXLError):
     """The request does not fit the model's positions, its trained ratios, or the device's memory."""
 
 
 class QuestionError(VideoXLError):
-    """A question is empty or too long."""
+    """A question is empty, no text, or too long."""
 
 
 class RunError(VideoXLError):
@@ -47,6 +55,10 @@ class RunError(VideoXLError):
 
 
 def check_not_empty(question: str) -> None:
-    """Raise QuestionError if there is no question; here, so that commands can ask before they import torch."""
+    """Raise QuestionError if there is no question in words; here, so that commands can ask before they import torch."""
     if not question.strip():
         raise QuestionError("the question is empty", 'Ask something, for example "What word is written on the card?".')
+    try:
+        question.encode()
+    except UnicodeEncodeError:  # from a terminal or a file in another encoding, or from JSON such as "\ud800"
+        raise QuestionError("the question is no text in UTF-8", "Write it in UTF-8.") from None

@@ -12,6 +12,7 @@ from asking import Ask, notes
 from video_clips import write_numbered
 
 import videoxl.video.video
+from videoxl import VisualMemory
 from videoxl.model import VideoXL
 
 
@@ -104,6 +105,16 @@ def test_a_cache_that_cannot_be_written_to_is_a_warning(ask: Ask, monkeypatch: p
     result = ask()
     assert (result.exit_code, result.stdout) == (0, answer)
     assert result.stderr.startswith("warning: the memory is not kept") and len(notes(result)) == 1
+
+
+def test_memory_that_runs_out_while_saving_loses_no_answer(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: VisualMemory, path: Path) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(VisualMemory, "save", fail)
+    result = ask()
+    assert (result.exit_code, result.stdout) == (0, ask("--no-cache").stdout)
+    assert result.stderr.startswith("warning: the memory is not kept for next time (MemoryError)")
 
 
 def test_a_cache_size_that_is_none(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

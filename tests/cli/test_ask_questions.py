@@ -12,6 +12,7 @@ from video_clips import read_numbers
 
 from videoxl.cli.main import app
 from videoxl.model import VideoXL
+from videoxl.tasks.questions import read_questions
 
 OTHERS = ("Who is it?", "Where?")
 
@@ -31,6 +32,18 @@ def test_each_answer_is_what_it_would_be_alone(ask: Ask, tmp_path: Path) -> None
     for line in found:
         alone = json.loads(ask("--json", question=str(line["question"])).stdout)
         assert (line["answer"], line["evidence"]) == (alone["answer"], alone["evidence"])
+
+
+def test_only_line_ends_cut_a_file_of_questions(tmp_path: Path) -> None:
+    listed = tmp_path / "questions.txt"
+    listed.write_bytes('What\u2028is it?\r\n{"question": "Who\u0085is it?"}\rWhere?\n'.encode())
+    assert [each.text for each in read_questions(listed)] == ["What\u2028is it?", "Who\u0085is it?", "Where?"]
+
+
+def test_a_question_that_is_no_text_is_two_lines(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "questions.jsonl").write_text('{"question": "Who \\ud800?"}')
+    for result in (ask(question="caf\udce9?"), ask("--questions", tmp_path / "questions.jsonl")):
+        assert result.exit_code == 1 and result.stderr.count("\n") == 2 and "no text in UTF-8" in result.stderr
 
 
 def test_a_question_leaves_no_trace_in_the_memory(model_folder: Path, clip: Path) -> None:

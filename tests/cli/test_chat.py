@@ -51,3 +51,17 @@ def test_an_error_does_not_end_it(model_folder: Path, clip: Path, tmp_path: Path
     assert result.exit_code == 1 and result.stdout.count("\n") == 1
     problems = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert "do not fit" in problems[0] and "cannot be written" in problems[1] and len(problems) == 2
+
+
+def test_lines_that_are_no_text_and_files_that_are_no_conversation(
+    model_folder: Path, clip: Path, tmp_path: Path
+) -> None:
+    before, said = clip.read_bytes(), tmp_path / "said.jsonl"
+    said.touch()
+    lines = ["/save ~no-such-user/x", f"/save {clip}", QUESTION, f"/save {said}", f"/save {said}"]
+    arguments = ["chat", str(clip), "--model", str(model_folder), "--device", "cpu", "--max-new-tokens", "12"]
+    result = CliRunner().invoke(app, arguments, input=b"caf\xe9?\n" + "\n".join(lines).encode())
+    problems = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.exit_code == 1 and len(problems) == 3
+    assert "no text in UTF-8" in problems[0] and "cannot be written" in problems[1] and "no answers" in problems[2]
+    assert clip.read_bytes() == before and said.read_text().count("\n") == 1

@@ -72,6 +72,33 @@ def test_an_indexed_file_answers_without_its_video(
     assert refused.exit_code == 1 and "is a memory already" in refused.stderr and refused.stderr.count("\n") == 2
 
 
+def test_no_other_file_is_written_over(index: Ask, ask: Ask, clip: Path, tmp_path: Path) -> None:
+    video = Path(shutil.copy(clip, tmp_path / "talk.mp4"))
+    index(video)
+    (entry,) = listed()
+    for arguments in (
+        ("index", video, "--model", "videoxl-nano", "-o", video),
+        ("memory", "export", entry["id"], "-o", video),
+        ("memory", "export", entry["id"], "-o", tmp_path / "missing" / "x.vxm"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 1 and result.stderr.count("\n") == 2 and result.stderr.startswith("error: ")
+    assert video.read_bytes() == clip.read_bytes()
+
+
+def test_a_cache_without_a_place_is_a_warning(
+    index: Ask, ask: Ask, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for place in ("~no-such-user/x", tmp_path / "loop"):
+        monkeypatch.setenv("VIDEOXL_CACHE_DIR", str(place))
+        result = index(clip, "-o", tmp_path / "talk.vxm")
+        assert result.exit_code == 0 and result.stderr.startswith("warning: ") and "bug" not in result.stderr
+        result = ask()
+        assert (result.exit_code, result.stdout) == (0, ask("--no-cache").stdout)
+        assert result.stderr.startswith("warning: ") and "bug" not in result.stderr
+
+
 def test_a_file_in_8_bit(index: Ask, ask: Ask, clip: Path, tmp_path: Path) -> None:
     exact, small = tmp_path / "exact.vxm", tmp_path / "small.vxm"
     index(clip, "--fps", 10, "-o", exact)

@@ -61,6 +61,20 @@ def test_progress_is_shown_and_vanishes(monkeypatch: pytest.MonkeyPatch) -> None
     assert terminal.getvalue().endswith("\x1b[2K")  # the line is erased
 
 
+def test_the_line_is_away_while_something_else_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with StatusLine(enabled=True) as status:
+        status.stage("watching")
+        with status.paused():
+            terminal.write("result\n")
+        status.stage("another")
+    before, after = terminal.getvalue().split("result\n")
+    assert "watching" in before and before.endswith("\x1b[2K") and "another" in after
+
+
 @pytest.mark.parametrize("enabled, stderr", [(False, Terminal()), (True, io.StringIO())])
 def test_no_progress_elsewhere(monkeypatch: pytest.MonkeyPatch, enabled: bool, stderr: io.StringIO) -> None:
     monkeypatch.setattr(sys, "stderr", stderr)

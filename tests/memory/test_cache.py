@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from videoxl.errors import MemoryFileError
+from videoxl.errors import CacheError, DamagedMemoryError, MemoryFileError
 from videoxl.memory.cache import DEFAULT_LIMIT, MemoryCache, parse_size
 
 
@@ -34,6 +34,15 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     assert [file.path.name for file in cache.prune(60)] == ["c.vxm"]
 
 
+def test_what_is_older_than_one_that_goes_goes_too(tmp_path: Path) -> None:
+    cache = MemoryCache(tmp_path)
+    for key, size, used in (("new", 60, 5000.0), ("huge", 101, 4000.0), ("mid", 50, 3000.0), ("old", 30, 1000.0)):
+        cache.put(key, writing(size, used))
+    (tmp_path / "bad.vxm.damaged").write_bytes(b"m" * 40)  # newer than all
+    cache.prune(100)
+    assert names(cache) == ["new.vxm"]
+
+
 def test_one_that_is_too_large_drives_no_other_out(tmp_path: Path) -> None:
     cache = MemoryCache(tmp_path, limit=100)
     cache.put("a", writing(60))
@@ -49,7 +58,7 @@ def test_a_limit_of_0_keeps_nothing(tmp_path: Path) -> None:
 
 def test_what_is_damaged_is_set_aside(tmp_path: Path) -> None:
     def refuse(path: Path) -> None:
-        raise MemoryFileError(f"{path}: damaged", "Make it again.")
+        raise DamagedMemoryError(f"{path}: damaged", "Make it again.")
 
     cache = MemoryCache(tmp_path)
     cache.put("a", writing(10))
@@ -60,6 +69,52 @@ def test_what_is_damaged_is_set_aside(tmp_path: Path) -> None:
     cache.put("a", writing(10))
     assert cache.get("a", Path.read_bytes) == b"m" * 10
     assert len(cache.prune(0)) == 2 and names(cache) == []
+
+
+def test_what_cannot_be_read_now_stays(tmp_path: Path) -> None:
+    def refuse(path: Path) -> None:
+        raise MemoryFileError(f"{path}: cannot be read (Too many open files)", "Try again.")
+
+    cache = MemoryCache(tmp_path)
+    cache.put("a", writing(10))
+    with pytest.raises(MemoryFileError, match="Too many"):
+        cache.get("a", refuse)
+    assert names(cache) == ["a.vxm"]
+
+
+@pytest.mark.parametrize("by", ["removed", "replaced"])
+def test_what_another_process_takes_away_meanwhile_is_not_there(tmp_path: Path, by: str) -> None:
+    def load(path: Path) -> None:
+        path.unlink()
+        if by == "replaced":
+            cache.put("a", writing(20))
+        raise DamagedMemoryError(f"{path}: damaged", "Make it again.")
+
+    cache = MemoryCache(tmp_path)
+    cache.put("a", writing(10))
+    assert cache.get("a", load) is None
+    assert names(cache) == ["a.vxm"] * (by == "replaced")
+
+
+def test_a_file_that_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = MemoryCache(tmp_path)
+    cache.put("a", writing(10))
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(CacheError, match=r"a\.vxm: cannot be removed \(Operation not permitted\)"):
+        cache.prune(0)
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    cache = MemoryCache(tmp_path / "loop")
+    for use in (cache.files, lambda: cache.holds("a"), lambda: cache.get("a", Path.read_bytes)):
+        with pytest.raises(CacheError, match="cannot be read"):
+            use()
+    assert cache.path("a") is None
 
 
 def test_what_a_killed_process_left_goes_after_an_hour(tmp_path: Path) -> None:
@@ -100,3 +155,6 @@ def test_the_user_s_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     cache = MemoryCache.of_user()
     assert (cache.folder.parent.name, cache.limit) == ("videoxl", 10**9)
+    monkeypatch.setenv("VIDEOXL_CACHE_DIR", "~no-such-user/x")
+    with pytest.raises(CacheError, match="home folder is not known"):
+        MemoryCache.of_user()

@@ -1,5 +1,7 @@
 """A part of a memory: its slots are what they had been if their new positions had been theirs from the start."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import videoxl.network.qwen2
 from videoxl import VideoXL, VisualMemory
 from videoxl.errors import MemoryFileError
 from videoxl.network.rotary import Tables, rotate
+from videoxl.options import WatchOptions
 
 Unrotated = list[torch.Tensor]  # of each layer, the VSTs' keys [kv_heads, n, d]
 
@@ -44,7 +47,14 @@ def rotated(keys: torch.Tensor, first: int, theta: float = 10000.0) -> torch.Ten
 
 @pytest.mark.parametrize(
     ("start", "end", "low", "high"),
-    [(10.0, 20.0, 10, 20), (None, 12.5, 0, 13), (31.5, None, 32, 40), (None, None, 0, 40), (7.0, 7.1, 7, 8)],
+    [
+        (10.0, 20.0, 10, 20),
+        (None, 12.5, 0, 13),
+        (31.5, None, 32, 40),
+        (None, None, 0, 40),
+        (7.0, 7.1, 7, 8),
+        (7.3, 7.6, 7, 8),
+    ],
 )
 def test_slots_are_where_they_had_been(
     model: VideoXL, monkeypatch: pytest.MonkeyPatch, start: float, end: float, low: int, high: int
@@ -90,3 +100,12 @@ def test_what_cannot_be_cut(model: VideoXL, monkeypatch: pytest.MonkeyPatch) -> 
     assert caught.value.advice == "It covers 00:00:00 to 00:00:39."
     with pytest.raises(MemoryFileError, match="knows no times"):
         model.slice(model.condense(torch.randn(3, 4, 32), ratio=4), 1.0)
+    for start, end in ((7.6, 7.3), (39.5, None)):
+        with pytest.raises(MemoryFileError, match="nothing in this memory"):
+            model.slice(memory, start, end)
+
+
+def test_a_part_says_which_part_it_is(model: VideoXL, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = replace(watched(model, monkeypatch)[0], options=WatchOptions(fps=1.0, end=40.0))
+    assert model.slice(memory, 10, None).options == WatchOptions(fps=1.0, start=10, end=40.0)
+    assert model.slice(model.slice(memory, 10, 20), 5, 30).options == WatchOptions(fps=1.0, start=10, end=20)

@@ -1,5 +1,7 @@
 """A memory on disk: what is answered from it is what was answered before, and no damage goes unnoticed."""
 
+import contextlib
+import math
 import os
 import random
 import resource
@@ -19,7 +21,8 @@ from tiny_models import checkpoint, video_xl
 import videoxl.memory.file
 from videoxl import VideoXL, VisualMemory
 from videoxl.checkpoints.loading import save_checkpoint
-from videoxl.errors import MemoryFileError
+from videoxl.errors import DamagedMemoryError, MemoryFileError
+from videoxl.memory.file import check_output, is_memory_file
 from videoxl.memory.header import read_header
 from videoxl.memory.quantise import dequantise, quantise
 from videoxl.options import WatchOptions
@@ -115,6 +118,47 @@ def test_no_changed_byte_goes_unnoticed(model: VideoXL, saved: Path, tmp_path: P
         at = draw.randrange(size)
         path.write_bytes(content[:at] + bytes([content[at] ^ draw.randrange(1, 256)]) + content[at + 1 :])
         refused(path, model)
+
+
+def test_a_header_with_any_changed_byte_is_read_or_refused(saved: Path, tmp_path: Path) -> None:
+    content, path = saved.read_bytes(), tmp_path / "damaged.vxm"
+    for at in range(8 + int.from_bytes(content[:8], "little")):
+        for flip in (1, 0x54, 0x80):  # 0x54 makes "e" of "1", and so a number beyond any float
+            path.write_bytes(content[:at] + bytes([content[at] ^ flip]) + content[at + 1 :])
+            with contextlib.suppress(MemoryFileError):
+                header = read_header(path)
+                assert header.video is not None and math.isfinite(header.video.duration)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("auto", "autp"), ("151644", "1e1644"), ('\\"fps\\"', '\\"fpt\\"'), ('\\"width\\"', '\\"widti\\"')],
+)
+def test_a_header_that_says_what_cannot_be(model: VideoXL, clip: Path, tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "damaged.vxm"
+    replace(model.watch(clip, max_frames=4), prefix_ids=(151644,)).save(path)
+    content = path.read_bytes()
+    assert content.count(old.encode())
+    path.write_bytes(content.replace(old.encode(), new.encode()))
+    with pytest.raises(DamagedMemoryError):
+        read_header(path)
+
+
+def test_a_file_that_is_no_memory_is_not_written_over(saved: Path, clip: Path, tmp_path: Path) -> None:
+    half = tmp_path / "half"
+    half.write_bytes(saved.read_bytes()[:100])
+    for path in (saved, half, tmp_path / "new.vxm"):
+        check_output(path)
+    (tmp_path / "link").symlink_to("nowhere")
+    for path in (clip, tmp_path, tmp_path / "link"):
+        with pytest.raises(MemoryFileError, match="is there already"):
+            check_output(path)
+    with pytest.raises(MemoryFileError, match="its folder does not exist"):
+        check_output(tmp_path / "missing" / "new.vxm")
+
+
+def test_a_name_that_is_too_long_is_no_memory() -> None:
+    assert not is_memory_file(Path("What is shown here? " * 20))
 
 
 def test_no_missing_or_added_byte_goes_unnoticed(model: VideoXL, saved: Path, tmp_path: Path) -> None:

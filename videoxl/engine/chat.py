@@ -94,7 +94,7 @@ class Conversation:
         except QuestionError as error:
             if not self.turns:
                 raise
-            raise QuestionError(str(error), "Begin a new conversation, with /clear.") from None
+            raise QuestionError(str(error), "Begin a new conversation.") from None
 
     def _with_room(self, length: int, room: int) -> BufferStore:
         """Return the conversation's store; a larger one with the same slots where the room does not suffice."""

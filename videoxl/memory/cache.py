@@ -5,6 +5,7 @@ that two can do to each other is to make the same memory twice. It knows keys an
 """
 
 import contextlib
+import fnmatch
 import hashlib
 import os
 import re
@@ -16,11 +17,12 @@ from typing import TypeVar
 
 import platformdirs
 
-from ..errors import MemoryFileError
+from ..errors import CacheError, DamagedMemoryError, MemoryFileError
 
 DEFAULT_LIMIT = 20_000_000_000
 _SUFFIX, _DAMAGED = ".vxm", ".damaged"
 _ABANDONED_SECONDS = 3600  # since a temporary file was last written to: whoever wrote it is gone
+_ELSEWHERE = "Set VIDEOXL_CACHE_DIR to another folder."
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 Loaded = TypeVar("Loaded")
@@ -69,30 +71,46 @@ class MemoryCache:
 
         Raises:
             MemoryFileError: `VIDEOXL_CACHE_SIZE` is no size.
+            CacheError: the folder is in a home that is not known.
         """
         folder = os.environ.get("VIDEOXL_CACHE_DIR") or platformdirs.user_cache_dir("videoxl", appauthor=False)
         size = os.environ.get("VIDEOXL_CACHE_SIZE")
         limit = parse_size(size, "VIDEOXL_CACHE_SIZE") if size else DEFAULT_LIMIT
-        return cls(Path(folder).expanduser() / "memories", limit)
+        try:
+            return cls(Path(folder).expanduser() / "memories", limit)
+        except RuntimeError:
+            raise CacheError(f"{folder}: that home folder is not known", _ELSEWHERE) from None
 
     def holds(self, beginning: str) -> bool:
-        """Return whether there is a memory whose key begins so."""
+        """Return whether there is a memory whose key begins so.
+
+        Raises:
+            CacheError: the folder cannot be read.
+        """
         return any(file.path.name.startswith(beginning) for file in self.files() if not file.is_damaged)
 
     def get(self, key: str, load: Callable[[Path], Loaded]) -> Loaded | None:
-        """Return what `load` makes of the memory's file, and count it as used; None if there is none.
+        """Return what `load` makes of the memory's file, and count it as used.
+
+        None if there is no file, or another process removed or replaced it meanwhile.
 
         Raises:
-            MemoryFileError: it is damaged. It is set aside then: the next `get` finds none.
+            DamagedMemoryError: it is damaged. It is set aside then: the next `get` finds none.
+            MemoryFileError: it cannot be read now, or the model cannot use it; it stays.
+            CacheError: the folder cannot be searched.
         """
-        path = self.path(key)
-        if path is None:
+        path = self._path(key)
+        before = _identity(path)
+        if before is None:
             return None
         try:
             loaded = load(path)
-        except MemoryFileError:
-            with contextlib.suppress(OSError):
-                path.replace(path.with_name(path.name + _DAMAGED))
+        except MemoryFileError as error:
+            if _identity(path) != before:
+                return None
+            if isinstance(error, DamagedMemoryError):
+                with contextlib.suppress(OSError):
+                    path.replace(path.with_name(path.name + _DAMAGED))
             raise
         with contextlib.suppress(OSError):  # it may be on a disk that can only be read, or be gone by now
             os.utime(path)
@@ -109,57 +127,74 @@ class MemoryCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MemoryFileError(
-                f"{self.folder}: cannot be made ({error.strerror})", "Set VIDEOXL_CACHE_DIR to another folder."
-            ) from None
+            raise CacheError(f"{self.folder}: cannot be made ({error.strerror})", _ELSEWHERE) from None
         path = self._path(key)
         save(path)
         self.prune()
-        if not path.is_file():
+        if self.path(key) is None:
             raise MemoryFileError(
                 f"{path.name}: is larger than the cache may be", "Set VIDEOXL_CACHE_SIZE to more, for example 50GB."
             )
 
     def files(self) -> list[CachedFile]:
-        """Return all files, the most recently used first, with those that were set aside."""
+        """Return all files, the most recently used first, with those that were set aside.
+
+        Raises:
+            CacheError: the folder cannot be read.
+        """
         found = []
-        for path in self.folder.glob(f"[!.]*{_SUFFIX}*"):
+        for path in self._matching(f"[!.]*{_SUFFIX}*"):
             with contextlib.suppress(OSError):  # another process removed it just now
                 status = path.stat()
                 found.append(CachedFile(path, status.st_size, status.st_mtime))
         return sorted(found, key=lambda file: file.last_used, reverse=True)
 
     def prune(self, limit: int | None = None) -> list[CachedFile]:
-        """Remove the least recently used files until the rest is within the limit, and return them.
+        """Remove files until the rest is within the limit, and return them.
 
-        What a killed process left half written goes too.
+        Damaged ones go first, then the least recently used; one that alone is over the limit drives no other out. What
+        a killed process left half written goes too.
 
         Args:
             limit: bytes; the cache's own if None.
+
+        Raises:
+            CacheError: the folder cannot be read, or a file cannot be removed.
         """
-        for path in self.folder.glob(f".*{_SUFFIX}.*"):
+        for path in self._matching(f".*{_SUFFIX}.*"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                     path.unlink()
-        removed, room = [], self.limit if limit is None else limit
-        for file in self.files():
-            if file.size > room:
-                self.remove(file)
-                removed.append(file)
-            else:
+        limit = self.limit if limit is None else limit
+        removed, room, is_full = [], limit, False
+        for file in sorted(self.files(), key=lambda file: file.is_damaged):  # sorting keeps the order of equals
+            if not is_full and file.size <= room:
                 room -= file.size
+                continue
+            is_full = is_full or file.size <= limit
+            self.remove(file)
+            removed.append(file)
         return removed
 
     def remove(self, file: CachedFile) -> None:
-        """Remove a file, if it is still there."""
-        with contextlib.suppress(OSError):
-            file.path.unlink()
+        """Remove a file, if it is still there.
+
+        Raises:
+            CacheError: it cannot be removed.
+        """
+        try:
+            file.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise CacheError(
+                f"{file.path}: cannot be removed ({error.strerror})", "Check the folder and its permissions."
+            ) from None
 
     def find(self, id: str) -> CachedFile:
         """Return the file whose id begins so.
 
         Raises:
             MemoryFileError: there is none, or there are several.
+            CacheError: the folder cannot be read.
         """
         found = [file for file in self.files() if id and file.id.startswith(id)]
         if len(found) != 1:
@@ -172,10 +207,34 @@ class MemoryCache:
     def path(self, key: str) -> Path | None:
         """Return the memory's file, if there is one."""
         path = self._path(key)
-        return path if path.is_file() else None
+        return path if os.path.isfile(path) else None
+
+    def _matching(self, pattern: str) -> list[Path]:
+        try:
+            names = os.listdir(self.folder)
+        except (FileNotFoundError, NotADirectoryError):  # `put` makes it, or says why it cannot
+            return []
+        except OSError as error:
+            raise CacheError(f"{self.folder}: cannot be read ({error.strerror})", _ELSEWHERE) from None
+        return [self.folder / name for name in fnmatch.filter(names, pattern)]
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells a file from any that takes its place; None if there is none.
+
+    Raises:
+        CacheError: the folder cannot be searched.
+    """
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise CacheError(f"{path.parent}: cannot be read ({error.strerror})", _ELSEWHERE) from None
+    return status.st_dev, status.st_ino, status.st_size
 
 
 def parse_size(text: str, name: str) -> int:

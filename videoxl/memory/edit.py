@@ -9,6 +9,7 @@ from torch import Tensor
 from ..clock import clock
 from ..errors import MemoryFileError
 from ..network.rotary import inverse, rotary_tables, rotate
+from ..options import WatchOptions
 from ..planning.budget import DEFAULT_ROOM
 from .stores import BufferStore
 from .value import VisualMemory
@@ -23,7 +24,8 @@ def slice_memory(memory: VisualMemory, start: float | None, end: float | None, t
     Args:
         memory: with times.
         start: seconds; VSTs that only cover what is before are left out.
-        end: seconds; VSTs that only cover what is from there on are left out.
+        end: seconds; VSTs that only cover what is from there on are left out. If no VST covers any of the range, and
+            it begins between two, the last that begins before it stays: that of the frame on screen then.
         theta: the base of the model's rotary positions.
 
     Raises:
@@ -33,6 +35,8 @@ def slice_memory(memory: VisualMemory, start: float | None, end: float | None, t
         raise MemoryFileError("this memory knows no times", "Ask without a start and an end.")
     covers = memory.spans[:, 1] >= (-np.inf if start is None else start)
     covers &= memory.spans[:, 0] < (np.inf if end is None else end)
+    if not covers.any():
+        covers = _on_screen(memory.spans, start, end)
     kept = np.flatnonzero(covers)
     if not len(kept):
         asked = f"from {clock(start or 0)} to {'the end' if end is None else clock(end)}"
@@ -56,6 +60,7 @@ def slice_memory(memory: VisualMemory, start: float | None, end: float | None, t
         frame_times=frame_times,
         num_visual_tokens=round(num_frames * per_frame),
         num_frames=num_frames,
+        options=None if memory.options is None else _narrowed(memory.options, start, end),
         buffers=store,
     )
 
@@ -82,6 +87,24 @@ def first_windows(memory: VisualMemory, num_windows: int, num_frames: int, num_v
         num_frames=num_frames,
         buffers=None,
     )
+
+
+def _on_screen(spans: np.ndarray, start: float | None, end: float | None) -> np.ndarray:
+    """Return which VSTs are the last that begin at `start` or before: bool [n], from spans [n, 2] in seconds.
+
+    None if `start` is outside of all, or the range is empty.
+    """
+    if start is None or (end is not None and end <= start) or not len(spans) or start > spans[-1, 1]:
+        return np.zeros(len(spans), bool)
+    begins = spans[:, 0]
+    return begins == begins[begins <= start].max(initial=-np.inf)
+
+
+def _narrowed(options: WatchOptions, start: float | None, end: float | None) -> WatchOptions:
+    """Return the options that choose only what is in the range too."""
+    starts = [time for time in (options.start, start) if time is not None]
+    ends = [time for time in (options.end, end) if time is not None]
+    return replace(options, start=max(starts, default=None), end=min(ends, default=None))
 
 
 def _windows(memory: VisualMemory, low: int, high: int) -> list[tuple[int, int]]:

@@ -7,7 +7,10 @@ take longer than all else.
 """
 
 import json
+import math
 import mmap
+import os
+import stat
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import xxhash
 
-from ..errors import MemoryFileError
+from ..errors import DamagedMemoryError, MemoryFileError
 from ..files import atomic_write
 
 if TYPE_CHECKING:
@@ -37,6 +40,27 @@ def is_memory_file(path: Path) -> bool:
             return True
     except MemoryFileError:
         return False
+
+
+def check_output(path: Path) -> None:
+    """Check that a memory can be written to a path, and takes the place of nothing but a memory.
+
+    Raises:
+        MemoryFileError: the folder does not exist, or there is something else.
+    """
+    if not os.path.isdir(path.parent):
+        raise MemoryFileError(f"{path}: its folder does not exist", "Make the folder first, or give another file.")
+    if not os.path.lexists(path):
+        return
+    try:
+        with Contents(path):
+            return
+    except DamagedMemoryError:  # it can only be made again
+        return
+    except MemoryFileError:
+        raise MemoryFileError(
+            f"{path}: is there already, and is not a visual memory", "Give another file, for example talk.vxm."
+        ) from None
 
 
 def write_file(path: Path, tensors: Mapping[str, "Tensor"], said: Mapping[str, Any]) -> None:
@@ -63,14 +87,15 @@ class Contents:
         said: the JSON object that describes the memory.
 
     Raises:
-        MemoryFileError: it is missing, no memory, cut off in the header, or of a newer format.
+        MemoryFileError: it is missing, cannot be read, is no memory, or of a newer format.
+        DamagedMemoryError: its header is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise MemoryFileError(f"{path}: is not a regular file", "Give a .vxm file.")
         try:
+            if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+                raise MemoryFileError(f"{path}: is not a regular file", "Give a .vxm file.")
             with open(path, "rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
@@ -80,10 +105,10 @@ class Contents:
             raise MemoryFileError(f"{path}: cannot be read ({reason})", "Check the path and its permissions.") from None
         try:
             self._metadata = _read_metadata(path, self._map)
-            self.said: dict[str, Any] = json.loads(self._metadata["memory"])
+            self.said: dict[str, Any] = json.loads(self._metadata["memory"], parse_float=_finite)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             self._map.close()
-            raise MemoryFileError(f"{path}: the header is damaged ({error!r})", AGAIN) from None
+            raise DamagedMemoryError(f"{path}: the header is damaged ({error!r})", AGAIN) from None
         except MemoryFileError:
             self._map.close()
             raise
@@ -98,7 +123,7 @@ class Contents:
         """Compare every byte with the checksum.
 
         Raises:
-            MemoryFileError: a byte is not as it was written, or some are missing or too many.
+            DamagedMemoryError: a byte is not as it was written, or some are missing or too many.
         """
         with memoryview(self._map) as content:
             try:
@@ -107,7 +132,7 @@ class Contents:
             except ValueError:  # it has none
                 is_right = False
         if not is_right:
-            raise MemoryFileError(f"{self._path}: damaged: it is not what was written", AGAIN)
+            raise DamagedMemoryError(f"{self._path}: damaged: it is not what was written", AGAIN)
 
     def copy(self, path: Path) -> None:
         """Write the same file at another place, atomically.
@@ -121,7 +146,7 @@ class Contents:
         """Return all tensors, on the CPU, mapped from the file: copy what shall stay. Call `verify` first.
 
         Raises:
-            MemoryFileError: the file was replaced since it was opened.
+            MemoryFileError: the file was removed or replaced since it was opened, or cannot be read.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -131,7 +156,8 @@ class Contents:
                     raise MemoryFileError(f"{self._path}: was replaced while it was read", "Try again.")
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise MemoryFileError(f"{self._path}: damaged ({' '.join(str(error).split())[:200]})", AGAIN) from None
+            reason = " ".join(str(error).split())[:200]
+            raise MemoryFileError(f"{self._path}: cannot be read ({reason})", "Try again.") from None
 
 
 def _write(path: Path, *parts: bytes | memoryview | mmap.mmap) -> None:
@@ -162,6 +188,14 @@ def _read_metadata(path: Path, content: mmap.mmap) -> dict[str, str]:
             f"{path}: is of format {int(metadata['videoxl'])}; this videoxl reads up to {FORMAT}", "Update videoxl."
         )
     return metadata
+
+
+def _finite(text: str) -> float:
+    """Return a number; a damaged digit can make it one that no float can hold."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large")
+    return number
 
 
 def _checksum_place(content: memoryview) -> slice:

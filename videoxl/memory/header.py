@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import MemoryFileError
+from ..errors import DamagedMemoryError, VideoXLError
 from ..options import WatchOptions
 from ..video.identity import VideoRecord
 from .file import AGAIN, Contents
@@ -63,7 +63,7 @@ class MemoryHeader:
         """Return what `said` gave; unknown keys are left out.
 
         Raises:
-            MemoryFileError: something is missing or of another kind.
+            DamagedMemoryError: something is missing or of another kind.
         """
         try:
             known = {field.name: said[field.name] for field in fields(cls)}
@@ -73,8 +73,8 @@ class MemoryHeader:
             for name, kind in (("video", VideoRecord), ("options", WatchOptions)):
                 known[name] = None if known[name] is None else kind(**known[name])
             return cls(**known)
-        except (KeyError, TypeError, ValueError) as error:
-            raise MemoryFileError(f"{path}: its description cannot be read ({error!r})", AGAIN) from None
+        except (KeyError, TypeError, ValueError, ArithmeticError, VideoXLError) as error:
+            raise DamagedMemoryError(f"{path}: its description cannot be read ({error!r})", AGAIN) from None
 
 
 def read_header(path: Path) -> MemoryHeader:

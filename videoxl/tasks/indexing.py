@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import MemoryFileError
 from ..memory.cache import MemoryCache
+from ..memory.file import check_output
 from ..options import WatchOptions
 from .recalling import Recalled, Recalling
 
@@ -40,13 +41,15 @@ def memory_paths(videos: Sequence[str], output: Path | None) -> list[Path | None
         output: a file for one video, or a folder; a folder for several.
 
     Raises:
-        MemoryFileError: the folder cannot be made, or two memories would have one name.
+        MemoryFileError: the folder cannot be made, two memories would have one name, or one would take the place of
+            another file that is no memory.
     """
     if output is None:
         return [None] * len(videos)
     if len(videos) == 1 and not output.is_dir():
+        check_output(output)
         return [output]
-    paths: list[Path | None] = [output / f"{Path(video).stem}.vxm" for video in videos]
+    paths = [output / f"{Path(video).stem}.vxm" for video in videos]
     for path in paths:
         if paths.count(path) > 1:
             raise MemoryFileError(f"{path}: two memories would have this name", "Give the videos one at a time.")
@@ -54,7 +57,9 @@ def memory_paths(videos: Sequence[str], output: Path | None) -> list[Path | None
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MemoryFileError(f"{output}: cannot be made ({error.strerror})", "Give another folder.") from None
-    return paths
+    for path in paths:
+        check_output(path)
+    return [*paths]
 
 
 def index_video(
@@ -62,7 +67,7 @@ def index_video(
     path: Path | None,
     folder: Path,
     watch: WatchOptions,
-    cache: MemoryCache,
+    cache: MemoryCache | None,
     load_model: Callable[[], "VideoXL"],
     dtype: Literal["int8"] | None = None,
     on_watching: Callable[[], None] | None = None,
@@ -75,7 +80,7 @@ def index_video(
         path: where the memory is written, besides the cache; None for there only.
         folder: of the model's checkpoint.
         watch: how the video is watched.
-        cache: where memories are looked for and kept.
+        cache: where memories are looked for and kept; None for neither.
         load_model: called once the request is checked and decoding has begun.
         dtype: of the file; see `VisualMemory.save`.
         on_watching: called before the video is watched, if it has to be.

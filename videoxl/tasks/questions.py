@@ -1,6 +1,7 @@
 """Questions from a file, one a line or one JSON object a line, and answers as JSON."""
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ def read_questions(path: Path) -> list[Question]:
         QuestionError: the file cannot be read or holds no question, or a line is no JSON or has no question.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Only line ends cut: str.splitlines() would also cut at what text may hold, such as U+2028.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise QuestionError(f"{path}: cannot be read ({reason})", "Give a text file, one question a line.") from None
@@ -76,14 +78,29 @@ def answer_record(question: Question, answer: "Answer") -> dict[str, Any]:
 
 
 def write_answers(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object a line, atomically.
+    """Write one JSON object a line, atomically; earlier answers in the file are replaced.
 
     Raises:
-        VideoXLError: the file cannot be written.
+        VideoXLError: the file cannot be written, or is there already and holds something else.
     """
+    if os.path.lexists(path) and not _holds_answers(path):
+        raise VideoXLError(f"{path}: is there already, and holds no answers", "Choose another file.")
     try:
         with atomic_write(path) as file:
             for record in records:
                 file.write((json.dumps(record) + "\n").encode())
     except OSError as error:
         raise VideoXLError(f"{path}: cannot be written ({error.strerror})", "Choose another file.") from None
+
+
+def _holds_answers(path: Path) -> bool:
+    """Return whether a file is empty, or begins with an answer as `answer_record` gives it."""
+    if not path.is_file():  # a pipe would be waited for
+        return False
+    try:
+        with open(path, "rb") as file:
+            first = file.readline(1_000_000)
+        said = json.loads(first) if first else None
+    except (OSError, ValueError, RecursionError):
+        return False
+    return not first or (isinstance(said, dict) and said.keys() >= {"question", "answer", "evidence", "seconds"})

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import MemoryFileError, VideoError
+from ..errors import CacheError, MemoryFileError
 from ..memory.cache import MemoryCache
 from ..memory.file import is_memory_file
 from ..memory.header import MemoryHeader, read_header
@@ -89,7 +89,7 @@ class Recalling:
         if self._is_file:
             return
         self._digest = content_digest(path)
-        if cache is None or not cache.holds(self._key):
+        if not self._may_be_cached():
             self._open()
 
     def __enter__(self) -> "Recalling":
@@ -131,7 +131,7 @@ class Recalling:
             try:
                 memory = self._cache.get(key, lambda path: self._load_if_fitting(path, model))
             except MemoryFileError as error:
-                warnings.append(f"{error}; it is made again")
+                warnings.append(f"{error}; the video is watched again")
         if memory is not None:
             timings = {"decode": 0.0, "encode": 0.0, "condense": 0.0, "load": time.perf_counter() - began}
             origin: Origin = "file" if self._is_file else "cache"
@@ -158,6 +158,12 @@ class Recalling:
         self._plan = self._preview.plan(Video(self._path), self._options, self._room)
         self._stream = self._plan.open()
 
+    def _may_be_cached(self) -> bool:
+        try:
+            return self._cache is not None and self._cache.holds(self._key)
+        except CacheError:  # `recall` meets it again, and tells of it
+            return False
+
     def _load_if_fitting(self, path: Path, model: "VideoXL") -> "VisualMemory | None":
         from ..memory.value import VisualMemory
 
@@ -172,14 +178,14 @@ class Recalling:
         return chosen in ratios and set(header.ratios) == {chosen}
 
     def _keep(self, key: str, memory: "VisualMemory") -> str | None:
-        """Put a memory into the cache, and return what prevented it."""
+        """Put a memory into the cache, and return what prevented it; the answer shall come whatever it is."""
         assert self._cache is not None
         try:
             if content_digest(self._path) != self._digest:
                 return f"{self._path}: changed while it was watched; its memory is not kept for next time"
             self._cache.put(key, memory.save)
-        except (MemoryFileError, VideoError) as error:
-            return f"the memory is not kept for next time ({error})"
+        except Exception as error:  # to write it, it is copied: also memory may run out, the device's or ours
+            return f"the memory is not kept for next time ({str(error) or type(error).__name__})"
         return None
 
 
