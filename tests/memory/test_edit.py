@@ -1,7 +1,5 @@
 """A part of a memory: its slots are what they had been if their new positions had been theirs from the start."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,6 @@ import videoxl.network.qwen2
 from videoxl import VideoXL, VisualMemory
 from videoxl.errors import MemoryFileError
 from videoxl.network.rotary import Tables, rotate
-from videoxl.options import WatchOptions
 
 Unrotated = list[torch.Tensor]  # of each layer, the VSTs' keys [kv_heads, n, d]
 
@@ -103,9 +100,3 @@ def test_what_cannot_be_cut(model: VideoXL, monkeypatch: pytest.MonkeyPatch) -> 
     for start, end in ((7.6, 7.3), (39.5, None)):
         with pytest.raises(MemoryFileError, match="nothing in this memory"):
             model.slice(memory, start, end)
-
-
-def test_a_part_says_which_part_it_is(model: VideoXL, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = replace(watched(model, monkeypatch)[0], options=WatchOptions(fps=1.0, end=40.0))
-    assert model.slice(memory, 10, None).options == WatchOptions(fps=1.0, start=10, end=40.0)
-    assert model.slice(model.slice(memory, 10, 20), 5, 30).options == WatchOptions(fps=1.0, start=10, end=20)

@@ -9,7 +9,6 @@ from torch import Tensor
 from ..clock import clock
 from ..errors import MemoryFileError
 from ..network.rotary import inverse, rotary_tables, rotate
-from ..options import WatchOptions
 from ..planning.budget import DEFAULT_ROOM
 from .stores import BufferStore
 from .value import VisualMemory
@@ -60,7 +59,6 @@ def slice_memory(memory: VisualMemory, start: float | None, end: float | None, t
         frame_times=frame_times,
         num_visual_tokens=round(num_frames * per_frame),
         num_frames=num_frames,
-        options=None if memory.options is None else _narrowed(memory.options, start, end),
         buffers=store,
     )
 
@@ -98,13 +96,6 @@ def _on_screen(spans: np.ndarray, start: float | None, end: float | None) -> np.
         return np.zeros(len(spans), bool)
     begins = spans[:, 0]
     return begins == begins[begins <= start].max(initial=-np.inf)
-
-
-def _narrowed(options: WatchOptions, start: float | None, end: float | None) -> WatchOptions:
-    """Return the options that choose only what is in the range too."""
-    starts = [time for time in (options.start, start) if time is not None]
-    ends = [time for time in (options.end, end) if time is not None]
-    return replace(options, start=max(starts, default=None), end=min(ends, default=None))
 
 
 def _windows(memory: VisualMemory, low: int, high: int) -> list[tuple[int, int]]:
