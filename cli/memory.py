@@ -108,7 +108,8 @@ def prune_memories(
         from videoxl.memory.cache import parse_size
 
         removed = _cache().prune(None if size is None else parse_size(size, "--size"))
-        render.line(f"removed {len(removed)} files, {render.size(sum(file.size for file in removed))}")
+        files = "1 file" if len(removed) == 1 else f"{len(removed)} files"
+        render.line(f"removed {files}, {render.size(sum(file.size for file in removed))}")
 
 
 @app.command("export")

@@ -12,6 +12,8 @@ from .options import Dtype
 
 app = typer.Typer(help="Needles in a video haystack.", invoke_without_command=True)
 
+_RANGE = "FIRST:LAST:STEP, or numbers with commas"
+
 
 class Protocol(StrEnum):
     """How questions are put and scored."""
@@ -71,10 +73,16 @@ def needle(
     ] = "bundled",
     lengths: Annotated[
         str,
-        typer.Option("--lengths", callback=parse_lengths, metavar="RANGE", help="Frames of haystack, FIRST:LAST:STEP."),
+        typer.Option(
+            "--lengths",
+            callback=parse_lengths,
+            metavar="RANGE",
+            help=f"Frames of haystack: {_RANGE}.",
+        ),
     ] = "128:1024:128",
     depths: Annotated[
-        str, typer.Option("--depths", callback=parse_depths, metavar="RANGE", help="Per cent before the needle.")
+        str,
+        typer.Option("--depths", callback=parse_depths, metavar="RANGE", help=f"Per cent before the needle: {_RANGE}."),
     ] = "0:100:25",
     ratio: Annotated[int, typer.Option("--ratio", min=1, help="Visual tokens that one memory slot sums up.")] = 16,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command goes on in it.")] = Path(
@@ -149,7 +157,11 @@ def plot(
         list[Path], typer.Argument(metavar="DIR...", help="Folders of needle runs.", show_default=False)
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write OUT.png and OUT.svg (one run: into its folder).")
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Write OUT.png and OUT.svg (default: the run's heatmap; of several, needle-compared).",
+        ),
     ] = None,
     debug: options.Debug = False,
 ) -> None:

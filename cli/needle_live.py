@@ -35,6 +35,7 @@ class NeedleDisplay:
         self._progress = Progress(0, 0, 0)
         self._began = time.perf_counter()
         self._done_cost = 0.0  # of the cells done by this command
+        self._is_loaded = False
         self._finished: ItemDone | None = None
         self._live: Any = None
 
@@ -62,6 +63,9 @@ class NeedleDisplay:
                 self._cell_done(self._finished)
                 self._finished = None
         elif isinstance(event, ItemStarted):
+            if not self._at_work and not self._done_cost:
+                self._began = time.perf_counter()  # the model is loaded now
+            self._is_loaded = True
             self._at_work.add(_cell(event.item.data))
         elif isinstance(event, ItemDone):
             self._finished = event  # shown once the progress that comes with it is known
@@ -105,9 +109,10 @@ class NeedleDisplay:
         from rich.table import Table
 
         progress = self._progress
-        table = Table(
-            title=f"{progress.done + progress.failed} of {progress.total} cells{self._left()}", title_justify="left"
-        )
+        title = f"{progress.done + progress.failed} of {progress.total} cells{self._left()}"
+        if not self._is_loaded:
+            title = f"loading {self._settings.model}"
+        table = Table(title=render.printable(title), title_justify="left")
         table.add_column("depth", justify="right")
         for length in sorted(self._settings.lengths):
             table.add_column(str(length), justify="right")

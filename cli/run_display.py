@@ -52,6 +52,8 @@ class RunDisplay:
         if isinstance(event, Progress):
             self._count(event)
         elif isinstance(event, ItemStarted):
+            if not self._rows and self._progress.done + self._progress.failed == self._before:
+                self._started = time.perf_counter()  # the model is loaded now
             self._work(event.worker, event.item.key)
         elif isinstance(event, ItemDone):
             if self._lines:

@@ -163,7 +163,7 @@ def test_memories_are_listed_shown_moved_and_removed(index: Ask, ask: Ask, clip:
     of_file = json.loads(run("memory", "show", exported, "--json").stdout)
     assert of_file == older | {"id": None, "used": None, "path": str(exported)}
     assert run("memory", "prune").stdout == "removed 0 files, 0.0 MB\n"
-    assert run("memory", "prune", "--size", "0").stdout.startswith("removed 1 files")
+    assert run("memory", "prune", "--size", "0").stdout.startswith("removed 1 file,")
     assert listed() == []
 
 

@@ -31,6 +31,7 @@ SETTINGS, RESULTS, FAILURES, JOURNAL, LOCK = (
     "journal.sqlite",
     "lock.sqlite",
 )
+_MOST_SHOWN = 4  # of the settings that differ
 _OTHER_FOLDER = "Use the old settings to go on with it, or another folder."
 
 
@@ -180,7 +181,9 @@ def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
     old, new = _flat(saved_run(path)["settings"]), _flat(asked)
     changed = [name for name in old | new if old.get(name) != new.get(name)]
     if changed:
-        shown = "; ".join(f"{name}: {_shown(old, name)} → {_shown(new, name)}" for name in changed)
+        shown = "; ".join(f"{name}: {_shown(old, name)} → {_shown(new, name)}" for name in changed[:_MOST_SHOWN])
+        if len(changed) > _MOST_SHOWN:
+            shown += f"; and {len(changed) - _MOST_SHOWN} more"
         raise RunError(f"{path}: holds a run with other settings ({shown})", _OTHER_FOLDER)
 
 

@@ -20,7 +20,7 @@ from videoxl.tasks.needle.results import (
 
 SETTINGS = {
     "model": "videoxl-nano", "ratio": 16, "protocol": "free", "task": "retrieval", "per_video": 1, "distractors": 0,
-    "needles": "bundled",
+    "needles": "bundled", "haystack": "synthetic:0",
 }  # fmt: skip
 CELLS = Cells(3, 0, 3)
 

@@ -203,7 +203,7 @@ def test_a_changed_picture_is_another_run(settings: NeedleSettings, tmp_path: Pa
     settings = replace(settings, needles=str(tmp_path / "n.jsonl"), lengths=(6,), depths=(0.0,))
     run_needles(tmp_path / "run", settings)
     Image.new("RGB", (9, 9), "blue").save(tmp_path / "a.png")
-    with pytest.raises(RunError, match=r"pictures\.a"):
+    with pytest.raises(RunError, match="pictures"):
         run_needles(tmp_path / "run", settings)
 
 

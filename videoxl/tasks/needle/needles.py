@@ -76,7 +76,10 @@ def load_needles(source: str | Path) -> tuple[Needle, ...]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: the needles cannot be read ({error})", "Give a needle file.") from None
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise RunError(
+            f"{path}: the needles cannot be read ({why})", "Check the path, or leave --needles out."
+        ) from None
     needles = tuple(_parsed(text, path))
     if not needles:
         raise RunError(f"{path}: there is no needle in it", _ADVICE)

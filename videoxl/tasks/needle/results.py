@@ -9,6 +9,7 @@ from typing import Any
 
 from ...files import atomic_write, write_json
 from ..tables import Count
+from .haystacks import SYNTHETIC
 from .needles import BUNDLED
 
 Row = dict[str, Any]
@@ -164,6 +165,8 @@ def title(settings: dict[str, Any], count: int) -> str:
         what += f", {settings['per_video']} needles a video"
     if settings["distractors"]:
         what += f", {settings['distractors']} distractors"
+    if settings["haystack"] != f"{SYNTHETIC}:0":
+        what += f", in {settings['haystack']}"
     if settings["needles"] != BUNDLED:
         what += f", {settings['needles']}"
     return f"{settings['model']}, ratio {settings['ratio']}, protocol {settings['protocol']}{what}, n = {count}"

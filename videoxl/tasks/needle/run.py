@@ -1,5 +1,6 @@
 """A needle run from its settings to its reports."""
 
+import hashlib
 import importlib
 import json
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from ...runs.engine import RunSummary, load_results, run
 from ...runs.events import Event
 from ...runs.folder import saved_run
 from ...runs.state import state
-from .needles import BUNDLED, bundled_file
+from .needles import BUNDLED, Needle, bundled_file
 from .results import Cells, Grid, grid, title, write_reports
 from .settings import NeedleSettings, check_folder, prepare
 
@@ -44,14 +45,17 @@ def run_needles(
     from .job import NeedleJob
 
     # What a run is told apart by: files by their content, the model by its files.
-    said = settings.as_dict() | {
-        "kind": "needle",
-        "device": _device_kind(devices[0]),
-        "contents": {haystack.name: haystack.content for haystack in haystacks},
-        "pictures": {needle.name: sampled_digest(needle.image) for needle in needles if needle.image is not None},
-        "needles_file": _needles_digest(settings.needles),
-        "model_files": folder_digest(checkpoint_folder(settings.model)),
-    }
+    said = (
+        {"kind": "needle"}
+        | settings.as_dict()
+        | {
+            "device": _device_kind(devices[0]),
+            "contents": {haystack.name: haystack.content for haystack in haystacks},
+            "pictures": _pictures_digest(needles),
+            "needles_file": _needles_digest(settings.needles),
+            "model_files": folder_digest(checkpoint_folder(settings.model)),
+        }
+    )
     is_ours = False
 
     def notify(event: Event) -> None:
@@ -66,6 +70,11 @@ def run_needles(
     finally:
         if is_ours:
             report(folder)
+
+
+def _pictures_digest(needles: Sequence[Needle]) -> str:
+    said = [[needle.name, sampled_digest(needle.image)] for needle in needles if needle.image is not None]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
 def _device_kind(name: str) -> str:
