@@ -69,8 +69,7 @@ class WatchPlan:
         Raises:
             VideoError: the file cannot be read any more.
         """
-        size = _DECODE_SCALE * self.budget.config.preprocessing.image_size
-        return self.source.read(self.frames, CHUNK_FRAMES, size)
+        return self.source.read(self.frames, CHUNK_FRAMES, decode_size(self.budget.config))
 
     def after(self, num_frames: int) -> "WatchPlan":
         """Return the plan of what is behind so many frames, at the ratio that the whole one has; see `within`."""
@@ -92,6 +91,11 @@ class WatchPlan:
         num_prefix = self.budget.num_prefix if num_before is None else num_before
         budget = replace(self.budget, free_slots=free_slots, num_prefix=num_prefix)
         return _plan(self.source, self.frames, self.options, budget, self.policy)
+
+
+def decode_size(config: ModelConfig) -> int:
+    """Return the shorter edge, in pixels, that frames are decoded at for a model."""
+    return _DECODE_SCALE * config.preprocessing.image_size
 
 
 def plan_watch(

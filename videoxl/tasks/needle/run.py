@@ -1,7 +1,6 @@
 """A needle run from its settings to its reports."""
 
 import hashlib
-import importlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -95,7 +94,9 @@ def report(folder: Path) -> None:
     if rows:
         about = {"date": str(date.today()), "version": __version__}
         write_reports(folder, rows, settings, about, Cells(now.done, now.failed, now.total))
-        _figure().draw([(title(settings, len(rows)), grid(rows))], folder / "heatmap")
+        from .figure import draw  # matplotlib takes a second to import, and only reports need it
+
+        draw([(title(settings, len(rows)), grid(rows))], folder / "heatmap")
 
 
 def compare(folders: Sequence[Path], out: Path) -> None:
@@ -110,16 +111,13 @@ def compare(folders: Sequence[Path], out: Path) -> None:
         if not rows or settings.get("kind") != "needle":
             raise RunError(f"{folder}: there are no needle results in it", "Give folders of needle runs.")
         grids.append((title(settings, len(rows)), grid(rows)))
+    from .figure import draw
+
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _figure().draw(grids, out)
+        draw(grids, out)
     except OSError as error:
         raise RunError(f"{out}: cannot be written ({error.strerror})", "Choose another place: --out.") from None
-
-
-def _figure() -> Any:
-    """Return the module that draws; matplotlib takes a second to import, and only reports need it."""
-    return importlib.import_module(".figure", __package__)
 
 
 def read_summary(folder: Path) -> tuple[str, dict[str, Any]]:

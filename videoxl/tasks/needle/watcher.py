@@ -19,7 +19,7 @@ from ...memory.value import VisualMemory
 from ...model import VideoXL
 from ...network.devices import cpu_threads, within_memory
 from ...options import WatchOptions
-from ...planning.watch_plan import CHUNK_FRAMES
+from ...planning.watch_plan import CHUNK_FRAMES, decode_size
 from ...video.sampling import SamplingPlan
 from ...video.sources import FrameArray
 from .haystacks import Haystack
@@ -129,7 +129,7 @@ class Watcher:
             wanted = np.concatenate(missing)
             plan = replace(frames, indices=frames.indices[wanted], times=frames.times[wanted])
             read = 0
-            with haystack.source.read(plan, CHUNK_FRAMES, 2 * self._model.config.preprocessing.image_size) as stream:
+            with haystack.source.read(plan, CHUNK_FRAMES, decode_size(self._model.config)) as stream:
                 for part, chunk in zip(missing, stream, strict=False):
                     if not np.array_equal(chunk.indices, frames.indices[part]):
                         break
