@@ -18,7 +18,7 @@ from videoxl.runs.engine import load_results, state
 
 FIELDS = [
     *("key", "id", "video", "summary", "evidence", "chapters"),
-    *("frames", "ratio", "warnings", "timings", "model"),
+    *("frames", "ratio", "warnings", "timings", "model", "sheet"),
 ]
 
 

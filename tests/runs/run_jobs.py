@@ -11,7 +11,7 @@ from pathlib import Path
 from videoxl.errors import CheckpointError, VideoError
 from videoxl.runs.engine import run
 from videoxl.runs.events import Event, ItemDone, ItemStarted
-from videoxl.runs.job import Item, Rows, Worker
+from videoxl.runs.job import Item, Produced, Rows, Worker
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Squares:
         if device == "deadly":
             os._exit(7)
 
-        def worker(item: Item) -> Rows:
+        def worker(item: Item) -> Rows | Produced:
             with self.calls.open("a", errors="backslashreplace") as file:
                 file.write(f"{item.key}\t{os.getpid()}\n")
             time.sleep(self.seconds)
@@ -44,6 +44,8 @@ class Squares:
                     return {"text": "x" * 100_000}
                 case "tell signals":
                     return {"deaf": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())}
+                case "make a file":
+                    return Produced({"file": f"made/{item.key}"}, {f"made/{item.key}": b"of " + item.key.encode()})
                 case "nothing":
                     return []
                 case "take a name":

@@ -9,6 +9,7 @@ from run_jobs import Squares, numbers
 
 from videoxl.errors import RunError
 from videoxl.runs.engine import load_results, run, state
+from videoxl.runs.events import Event, ItemDone
 from videoxl.runs.job import Item
 from videoxl.runs.journal import Journal
 from videoxl.runs.rows import encode, read
@@ -98,6 +99,27 @@ def test_rows_are_on_the_disk_before_the_item_is_done(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Journal, "finish", finished)
     run(tmp_path / "run", {}, numbers(2, rows=3), job(tmp_path))
     assert order[-4:] == ["sync True", "item 0", "sync True", "item 1"]
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_files_are_there_before_the_rows_that_name_them(tmp_path: Path, isolate: bool) -> None:
+    items = [Item(f"item {n}", {"do": "make a file"}) for n in range(2)]
+    seen = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, ItemDone):
+            seen.append((tmp_path / "run" / event.rows[0]["file"]).read_bytes())
+
+    run(tmp_path / "run", {}, items, job(tmp_path), isolate=isolate, on_event=look)
+    assert seen == [b"of item 0", b"of item 1"]
+
+
+def test_rows_whose_files_cannot_be_written_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "made").touch()
+    with pytest.raises(RunError, match=r"made.item 0: cannot be written"):
+        run(tmp_path / "run", {}, [Item("item 0", {"do": "make a file"})], job(tmp_path))
+    assert load_results(tmp_path / "run") == [] and state(tmp_path / "run").waiting == 1
 
 
 def test_the_journal_is_made_anew_from_the_results(folder: Path) -> None:

@@ -121,7 +121,7 @@ class _Work:
             return
         assert item is not None
         if isinstance(outcome, Done):
-            self._folder.finish(item, outcome.text, outcome.seconds)
+            self._folder.finish(item, outcome.text, outcome.seconds, outcome.files)
             self._notify(ItemDone(item, decode(outcome.text), outcome.seconds))
             self._notify(self._folder.progress)
         elif isinstance(outcome, Raised):

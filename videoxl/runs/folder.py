@@ -3,6 +3,7 @@
     run.json           settings, and the library's version that began it
     results.jsonl      rows of the items that are done; the truth about what is done
     failures.jsonl     a row for each item that failed; the truth about what failed
+    others             files that belong to rows, if the job makes such
     journal.sqlite     all items with their states
     lock.sqlite        held while a process works here
 
@@ -11,8 +12,9 @@ The order is: rows to the disk, then the journal. A crash between the two is men
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import RunError
@@ -51,6 +53,7 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
 
     def __init__(self, path: Path, settings: dict[str, Any], items: Sequence[Item], retry_failed: bool) -> None:
         keys = _unique([item.key for item in items])
+        self._path = path
         with contextlib.ExitStack() as opened:
             self._lock = opened.enter_context(contextlib.closing(_lock(path)))
             _keep_settings(path, settings)
@@ -80,12 +83,14 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
         """Note that a worker has got an item."""
         self._journal.start(item.key, worker)
 
-    def finish(self, item: Item, text: str, seconds: float) -> None:
-        """Keep the rows of an item, as `rows.encode` gave them.
+    def finish(self, item: Item, text: str, seconds: float, files: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Keep the rows of an item, as `rows.encode` gave them, and first the files that belong to them.
 
         Raises:
-            RunError: they cannot be written, and do not count.
+            RunError: they cannot be written, and the rows do not count.
         """
+        for name, content in files.items():
+            rowfile.write_file(self._path / name, content)
         self._results.append(text)
         self._journal.finish(item.key, seconds)
         self._done += 1

@@ -22,7 +22,23 @@ class Item:
 
 
 Rows = dict[str, Any] | list[dict[str, Any]]
-Worker = Callable[[Item], Rows]
+
+
+@dataclass(frozen=True)
+class Produced:
+    """Rows, and files that belong to them.
+
+    Args:
+        rows: see `Worker`.
+        files: contents by name. They are in the run's folder before the rows are, so a row may name them; a name may
+            have one folder, for example "sheets/talk.webp", and is the item's own.
+    """
+
+    rows: Rows
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+Worker = Callable[[Item], Rows | Produced]
 """Does one item: returns its row, or a list of rows, at least one, of which a run keeps all or none. Rows are JSON and
 have no fields `key` and `of`, which the run adds. An exception fails the item and nothing else."""
 

@@ -5,11 +5,11 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 from ..errors import RunError, VideoXLError
-from .job import Item, Job, Worker
+from .job import Item, Job, Produced, Worker
 from .rows import encode
 
 
@@ -27,10 +27,11 @@ class Unready:
 
 @dataclass(frozen=True)
 class Done:
-    """The lines of an item's rows, and how long it took."""
+    """The lines of an item's rows, how long it took, and the files that belong to the rows."""
 
     text: str
     seconds: float
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ def attempt(worker: Worker, item: Item) -> Done | Raised:
     """Do an item, whatever happens."""
     began = time.perf_counter()
     try:
-        return Done(encode(item.key, worker(item)), time.perf_counter() - began)
+        made = worker(item)
+        if not isinstance(made, Produced):
+            made = Produced(made)
+        return Done(encode(item.key, made.rows), time.perf_counter() - began, made.files)
     except Exception as error:  # a bad item must not end a night's work
         return Raised(type(error).__name__, " ".join(str(error).split()))
 

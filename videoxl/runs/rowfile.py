@@ -65,6 +65,20 @@ def clear(path: Path) -> None:
         raise unwritable(path, error) from error
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file of a run, atomically; its folder is made if it does not exist.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with atomic_write(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def unwritable(path: Path, error: OSError) -> RunError:
     """Return the error for a file of a run that the system refused to write."""
     return RunError(

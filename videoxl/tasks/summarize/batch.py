@@ -4,12 +4,12 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...files import atomic_write
-from ...runs.engine import RunSummary, load_results, run
+from ...runs.engine import RunSummary, load_results, run, state
 from ...runs.events import Event, ItemDone
-from ...runs.rowfile import unwritable
+from ...runs.rowfile import write_file
 from .inputs import Source
 from .job import SummaryJob
+from .report import write_report
 from .texts import FORMATS, file_names
 
 
@@ -28,7 +28,7 @@ def summarize(
     """Summarise all videos that are not summarised yet; what is finished is kept, whatever happens.
 
     Rows go to `results.jsonl` in the output folder, reasons to `failures.jsonl`. Texts are written as videos finish,
-    and all of them at the end: `md/NAME.md` and so on.
+    and all of them at the end: `md/NAME.md` and so on; then `report.html`.
 
     Args:
         sources: the videos, with an id each.
@@ -65,19 +65,15 @@ def summarize(
         retry_failed=retry_failed,
         on_event=told,
     )
-    _write(output, load_results(output), names, formats)
+    rows = load_results(output)
+    _write(output, rows, names, formats)
+    write_report(output, rows, state(output).failures)
     return summary
 
 
 def _write(output: Path, rows: list[dict[str, Any]], names: dict[str, str], formats: Collection[str]) -> None:
     for ending in formats:
-        folder = output / ending
         for row in rows:
-            path = folder / f"{names[row['id']]}.{ending}"
-            try:
-                folder.mkdir(exist_ok=True)
-                with atomic_write(path) as file:
-                    # Names of files need not be Unicode.
-                    file.write(FORMATS[ending](row).encode("utf-8", "backslashreplace"))
-            except OSError as error:
-                raise unwritable(path, error) from error
+            # Names of files need not be Unicode.
+            text = FORMATS[ending](row).encode("utf-8", "backslashreplace")
+            write_file(output / ending / f"{names[row['id']]}.{ending}", text)

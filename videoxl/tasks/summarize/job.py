@@ -1,5 +1,7 @@
 """One video to one row: it is watched once, every chapter is described from its part of the memory, then the whole."""
 
+import hashlib
+import os
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,11 +11,13 @@ from ...checkpoints.layout import folder_digest
 from ...clock import clock
 from ...options import AnswerOptions, ChapterOptions, WatchOptions
 from ...preview import Preview
-from ...runs.job import Item, Rows, Worker
+from ...runs.job import Item, Produced, Worker
 from ...video.video import Video
 from .chapters import Span, find_chapters
 from .inputs import Source
 from .prompts import Prompts, list_room, with_chapters
+from .sheet import Thumbnails
+from .texts import file_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +78,7 @@ class _Summarizer:
         self._job, self._model = job, model
         self._preview = Preview(job.folder)
 
-    def __call__(self, item: Item) -> Rows:
+    def __call__(self, item: Item) -> Produced:
         began = time.perf_counter()
         source = Source(**item.data)
         prompt = source.prompt or self._job.prompts.summary
@@ -84,7 +88,8 @@ class _Summarizer:
         room = max(_room(self._preview, text, self._job.answer) for text in (prompt, self._job.prompts.chapter))
         features: list[np.ndarray] = []
         plan = self._model.plan(video, options=watch, room=room)
-        watched = self._model.watch_plan(plan, on_features=lambda seen: features.append(_coarse(seen)))
+        stream = Thumbnails(plan.open())
+        watched = self._model.watch_plan(plan, stream=stream, on_features=lambda seen: features.append(_coarse(seen)))
         memory = watched.memory
         now = time.perf_counter()
         spans = self._spans(features, memory, video, watch)
@@ -94,7 +99,9 @@ class _Summarizer:
         prompt = with_chapters(prompt, lines, list_room(prompt, self._model.config.max_positions))
         answer = self._model.ask(memory, prompt, options=self._job.answer)
         timings |= {"summary": answer.timings["answer"], "total": time.perf_counter() - began}
-        return {
+        sheet, about = stream.sheet([(span.start + span.end) / 2 for span in spans])
+        name = f"sheets/{file_name(source.id)}-{hashlib.sha256(os.fsencode(item.key)).hexdigest()[:8]}.webp"
+        row = {
             "id": source.id,
             "video": {
                 "path": source.path,
@@ -114,7 +121,9 @@ class _Summarizer:
             "warnings": list(watched.warnings),
             "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
             "model": self._job.model,
+            "sheet": {"file": name, **about},
         }
+        return Produced(row, {name: sheet})
 
     def _spans(
         self, features: "list[np.ndarray]", memory: "VisualMemory", video: Video, watch: WatchOptions

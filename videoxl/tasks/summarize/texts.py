@@ -48,7 +48,7 @@ def file_names(ids: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: set[str] = set()
     for id in ids:
-        name = plain = re.sub(r"[^\w.()#-]+", "_", id, flags=re.ASCII).strip("._")[-100:] or "video"
+        name = plain = file_name(id)
         number = 1
         while name.lower() in taken:  # some systems do not tell capitals
             number += 1
@@ -56,6 +56,11 @@ def file_names(ids: Iterable[str]) -> dict[str, str]:
         taken.add(name.lower())
         names[id] = name
     return names
+
+
+def file_name(id: str) -> str:
+    """Return the name of a file by what it is about, without an ending: of it, what every system takes."""
+    return re.sub(r"[^\w.()#-]+", "_", id, flags=re.ASCII).strip("._")[-100:] or "video"
 
 
 def _line(text: str) -> str:

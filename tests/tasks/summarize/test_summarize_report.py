@@ -1,0 +1,140 @@
+"""The page about a run, in a real browser where there is one."""
+
+import html
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from videoxl.runs.state import Failure
+from videoxl.tasks.summarize.report import write_report
+from videoxl.tasks.summarize.sheet import Thumbnails
+from videoxl.video.reader import FrameChunk
+from videoxl.video.sources import ChunkStream
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+EVIL = '<script>document.title = "evil"</script>'
+
+# Shows a page as wide as it is told, and writes down what the browser made of it.
+FRAME = """<!doctype html><meta charset="utf-8"><iframe id="frame" style="border: 0; height: 900px"></iframe><script>
+const frame = document.getElementById("frame");
+frame.style.width = "WIDTHpx";
+frame.onload = async () => {
+  const page = frame.contentDocument, sizes = [];
+  for (const span of page.querySelectorAll("article")) {
+    const cell = span.querySelector(".sheet span"), image = new Image();
+    image.src = frame.contentWindow.getComputedStyle(cell).backgroundImage.slice(5, -2);
+    await image.decode();
+    sizes.push([image.naturalWidth, image.naturalHeight, cell.clientWidth, cell.clientHeight]);
+  }
+  const root = page.documentElement, title = page.title;
+  const outside = [...page.querySelectorAll("[src], link, iframe, script")].length;
+  const widths = {scroll: root.scrollWidth, client: root.clientWidth};
+  document.body.dataset.seen = JSON.stringify({...widths, sizes, title, outside});
+};
+frame.srcdoc = PAGE;
+</script>"""
+
+
+def a_row(folder: Path, name: str, **other: Any) -> dict[str, Any]:
+    """Return a row whose contact sheet has 12 pictures of 160 x 90, the n-th of the brightness 20 n."""
+    frames = np.stack([np.full((180, 320, 3), 20 * n, np.uint8) for n in range(12)])
+    times = np.arange(12.0) * 300
+    thumbnails = Thumbnails(ChunkStream(iter([FrameChunk(frames, times, np.arange(12))])))
+    assert len(list(thumbnails)) == 1
+    content, about = thumbnails.sheet(times[:2])
+    (folder / "sheets").mkdir(exist_ok=True)
+    (folder / "sheets" / "one.webp").write_bytes(content)
+    chapters = [{"start": 0.0, "end": 1800.5, "title": "A red circle", "text": "a red circle."}]
+    chapters += [{"start": 1800.5, "end": 3600.0, "title": EVIL, "text": "W" * 300}]
+    return {
+        "key": name,
+        "id": name,
+        "video": {"path": name, "duration": 3600.0, "fps": 25.0, "width": 320, "height": 180},
+        "summary": f"all of it {EVIL}",
+        "evidence": [{"start": 61.0, "end": 70.0, "score": 0.4}],
+        "chapters": chapters,
+        "frames": 12,
+        "ratio": 16,
+        "warnings": [],
+        "timings": {"total": 4000.0},
+        "model": "videoxl-nano",
+        "sheet": {"file": "sheets/one.webp", **about},
+    } | other
+
+
+def page(folder: Path, names: tuple[str, ...] = ("talks/one.mp4", "x" * 250 + ".mp4")) -> str:
+    failures = [Failure("bad.mp4", "VideoError", "bad.mp4: the file is empty (0 bytes)")]
+    rows = [a_row(folder, name) for name in names]
+    return write_report(folder, rows, failures).read_text(encoding="utf-8")
+
+
+def look(folder: Path, text: str, width: int) -> dict[str, Any]:
+    assert BROWSER is not None
+    quoted = json.dumps(text).replace("</", "<\\/")
+    path = folder / "frame.html"
+    path.write_text(FRAME.replace("WIDTH", str(width)).replace("PAGE", quoted), encoding="utf-8")
+    without_network = ["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000", "--timeout=60000"]
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+    command += [f"--window-size={width + 100},1000", *without_network, "--dump-dom", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = re.search(r'data-seen="([^"]*)"', done.stdout)
+    assert found is not None, done.stdout[-2000:]
+    seen = json.loads(html.unescape(found[1]))
+    assert isinstance(seen, dict)
+    return seen
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_browser_shows_it_without_a_network_and_nothing_sticks_out(tmp_path: Path, width: int) -> None:
+    seen = look(tmp_path, page(tmp_path), width)
+    assert seen["client"] <= width and seen["scroll"] <= seen["client"]
+    for *natural, wide, high in seen["sizes"]:
+        assert natural == [6 * 160, 2 * 90]
+        assert 80 <= wide <= 200 and abs(high - wide * 90 / 160) <= 1
+    assert len(seen["sizes"]) == 2
+    assert seen["title"] == "2 videos, 1 failed"  # what a model wrote is not run
+    assert seen["outside"] == 0
+
+
+def test_moments_link_to_the_video_seen_from_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "runs" / "a b"
+    out.mkdir(parents=True)
+    text = page(out, ("talks/50% é #1.mp4",))
+    links = [html.unescape(link) for link in re.findall(r'href="([^#"][^"]*)"', text)]
+    moments = {link.partition("#")[2] for link in links}
+    assert moments >= {"t=0", "t=300", "t=1800.5", "t=61"}
+    (file,) = {link.partition("#")[0] for link in links}
+    assert (out / unquote(file)).resolve() == tmp_path / "talks" / "50% é #1.mp4"
+
+
+def test_a_sheet_shows_the_moments_asked_for_and_others_up_to_twelve(tmp_path: Path) -> None:
+    frames = np.stack([np.full((40, 20, 3), n, np.uint8) for n in range(200)])
+    thumbnails = Thumbnails(ChunkStream(iter([FrameChunk(frames, np.arange(200.0), np.arange(200))])))
+    list(thumbnails)
+    content, about = thumbnails.sheet([17.2, 101.0])
+    assert {17.0, 101.0, 0.0, 199.0} <= set(about["times"]) and len(about["times"]) == 12
+    picture = np.asarray(Image.open(io.BytesIO(content)).convert("L"), int)
+    for place, time in enumerate(about["times"]):
+        row, column = divmod(place, about["columns"])
+        cell = picture[row * about["height"] :, column * about["width"] :][: about["height"], : about["width"]]
+        assert cell.shape == (40, 20) and abs(cell[8:-8, 4:-4].mean() - time) < 4
+    _, about = thumbnails.sheet(list(np.arange(100.0)))
+    assert len(about["times"]) == 24 and about["times"][::23] == [0.0, 99.0]
+
+
+def test_a_sheet_that_is_gone_and_names_that_are_not_unicode(tmp_path: Path) -> None:
+    row = a_row(tmp_path, "caf\udce9.mp4")
+    (tmp_path / "sheets" / "one.webp").unlink()
+    text = write_report(tmp_path, [row], []).read_text(encoding="utf-8")
+    assert "caf%E9.mp4#t=0" in text and 'class="sheet"' not in text

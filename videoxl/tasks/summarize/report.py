@@ -1,0 +1,100 @@
+"""The page about a run: what was found in each video, with pictures, and what failed. One file, without a network."""
+
+import base64
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from ...clock import clock, clock_span
+from ...runs.rowfile import write_file
+from ...runs.state import Failure
+
+REPORT = "report.html"
+
+
+def write_report(folder: Path, rows: Sequence[dict[str, Any]], failures: Sequence[Failure]) -> Path:
+    """Write the page of a run into its folder, and return its path.
+
+    Args:
+        folder: of the run; the contact sheets are read from it, and one that is gone is left out.
+        rows: of the videos that are done; a path in them is seen from the current folder.
+        failures: of those that failed.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__, "."), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {
+        "clock": clock,
+        "span": clock_span,
+        "hours": _hours,
+        "after": _after,
+        "says_more": _says_more,
+    }
+    text = environment.get_template("report.html.jinja").render(
+        videos=[_Video(folder, row) for row in rows],
+        failures=failures,
+        seconds=sum(row["timings"]["total"] for row in rows),
+        length=sum(row["video"]["duration"] for row in rows),
+        models=sorted({row["model"] for row in rows}),
+    )
+    write_file(folder / REPORT, text.encode("utf-8", "backslashreplace"))  # names of files need not be Unicode
+    return folder / REPORT
+
+
+class _Video:
+    """A row as the page shows it."""
+
+    def __init__(self, folder: Path, row: dict[str, Any]) -> None:
+        self.row = row
+        path = os.path.relpath(os.path.abspath(row["video"]["path"]), os.path.abspath(folder))
+        self._link = quote(os.fsencode(path))
+        sheet, columns = row["sheet"], row["sheet"]["columns"]
+        rows = -(-len(sheet["times"]) // columns)
+        self.sheet = _data_uri(folder / sheet["file"])
+        self.size = f"{100 * columns}% {100 * rows}%"
+        self.aspect = f"{sheet['width']} / {sheet['height']}"
+        self.pictures = [
+            (time, f"{_percent(place % columns, columns)} {_percent(place // columns, rows)}")
+            for place, time in enumerate(sheet["times"])
+        ]
+
+    def link(self, seconds: float) -> str:
+        """Return the address of a moment in the video, relative to the page (https://www.w3.org/TR/media-frags/)."""
+        return f"{self._link}#t={seconds:g}"
+
+
+def _percent(place: int, count: int) -> str:
+    """Return where a background picture is put so that one of its parts is seen."""
+    return f"{100 * place / max(1, count - 1):.4g}%"
+
+
+def _data_uri(path: Path) -> str | None:
+    try:
+        return f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    except OSError:
+        return None
+
+
+def _after(message: str, name: str) -> str:
+    """Return a message without the name that stands above it."""
+    return message.removeprefix(f"{name}: ")
+
+
+def _says_more(chapter: dict[str, Any]) -> bool:
+    """Return whether a chapter's text is more than its title, which is its beginning."""
+    return bool(chapter["text"].rstrip(".").lower() != chapter["title"].lower())
+
+
+def _hours(seconds: float) -> str:
+    """Return for example "2 h 05 min", "3 min 20 s" or "12.3 s"."""
+    minutes = int(seconds // 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {int(seconds % 60):02d} s" if minutes else f"{seconds:.1f} s"

@@ -1,0 +1,91 @@
+"""A contact sheet of a video, from the frames that were decoded to watch it."""
+
+import io
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+
+from ...video.reader import FrameChunk
+from ...video.sources import FrameStream
+
+_EDGE = 160  # of a picture, the longer one, in pixels
+_COLUMNS = 6
+_LEAST, _MOST = 12, 24  # pictures, as far as there are frames
+_QUALITY = 60
+
+
+class Thumbnails:
+    """A stream of frames that keeps a small picture of each, as it goes by.
+
+    Args:
+        stream: the frames; it is closed with this one.
+    """
+
+    def __init__(self, stream: FrameStream) -> None:
+        self._stream = stream
+        self._pictures: list[Image.Image] = []
+        self._times: list[float] = []
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> FrameChunk:
+        chunk = next(self._stream)
+        for frame, time in zip(chunk.frames, chunk.times, strict=True):
+            picture = Image.fromarray(frame)
+            picture.thumbnail((_EDGE, _EDGE))
+            self._pictures.append(picture)
+            self._times.append(float(time))
+        return chunk
+
+    def __enter__(self) -> Self:
+        self._stream.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stream.__exit__(*exc_info)
+
+    @property
+    def is_ahead(self) -> bool:
+        """See `FrameStream`."""
+        return self._stream.is_ahead
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """See `FrameStream`."""
+        return self._stream.warnings
+
+    def sheet(self, seconds: Sequence[float]) -> tuple[bytes, dict[str, Any]]:
+        """Return a WebP picture of up to 24 frames, and what is in it.
+
+        Args:
+            seconds: what to show, such as the middles of chapters, in order. If these are few, frames from all over the
+                video are shown too.
+
+        Returns:
+            The picture; and `times`, seconds of its cells, row by row; `columns`; `width` and `height` of a cell,
+            pixels.
+        """
+        times = np.array(self._times)
+        wanted = [int(np.abs(times - second).argmin()) for second in _thinned(seconds)]
+        if len(set(wanted)) < _LEAST:
+            wanted += np.linspace(0, len(times) - 1, _LEAST - len(set(wanted))).round().astype(int).tolist()
+        chosen = sorted(set(wanted))
+        count, columns = len(chosen), min(_COLUMNS, len(chosen))
+        width, height = self._pictures[0].size
+        sheet = Image.new("RGB", (columns * width, -(-count // columns) * height))
+        for place, index in enumerate(chosen):
+            row, column = divmod(place, columns)
+            sheet.paste(self._pictures[index], (column * width, row * height))
+        content = io.BytesIO()
+        sheet.save(content, "WEBP", quality=_QUALITY)
+        shown = [round(self._times[index], 3) for index in chosen]
+        return content.getvalue(), {"times": shown, "columns": columns, "width": width, "height": height}
+
+
+def _thinned(seconds: Sequence[float]) -> list[float]:
+    """Return at most as many as are shown, evenly."""
+    places = np.linspace(0, len(seconds) - 1, min(_MOST, len(seconds))).round().astype(int)
+    return [seconds[place] for place in places]
