@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tiny_models import language
+from torch.nn.attention.bias import CausalBias
 
 from videoxl.engine.generate import read
 from videoxl.memory.stores import BufferStore, GrowingStore
@@ -62,3 +63,23 @@ def test_what_inference_mode_has_cached_does_not_break_training() -> None:
     embeds = model.embed_window(tokens, layout)
     model(embeds, torch.arange(15), GrowingStore(), layout=layout, kept_positions=torch.arange(3)).sum().backward()
     assert tokens.grad is not None and tokens.grad.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_flash_attention_is_told_what_is_causal_and_sees_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU torch computes what a GPU's kernel does by other means: the words must mean the same."""
+    model, tokens = language(), torch.randn(1, 12, 32)
+    layout = VSTLayout(12, 4, 5, 3)
+    results = []
+    for has_flash in (False, True):
+        monkeypatch.setattr(attention, "_has_flash", lambda device, dtype, has=has_flash: has)
+        probe, store = LastTwo(), BufferStore(40)
+        read(model, store, torch.arange(9)[None])
+        kept = torch.arange(9, 12)
+        window = model(model.embed_window(tokens, layout), torch.arange(9, 24), store, layout, kept)
+        store.advance(3)
+        question = read(model, store, torch.arange(100, 107)[None], probe)
+        results.append([window, question, *(pair[0] for pair in store.layers()), *probe.seen.values()])
+    assert isinstance(attention.causal_bias(3, 2, None, torch.float32, torch.device("cpu")), CausalBias)
+    for plain, told in zip(*results, strict=True):
+        torch.testing.assert_close(told, plain, atol=1e-5, rtol=1e-4)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention.bias import CausalBias
 
 from ..config import LanguageConfig
 from ..planning.layout import VSTLayout
@@ -42,7 +43,7 @@ class _Pass:
             self,
             tables=(cos.to(device), sin.to(device)),
             kept_tables=None if kept is None else (kept[0].to(device), kept[1].to(device)),
-            bias=None if self.bias is None else self.bias.to(device),
+            bias=self.bias if self.bias is None or isinstance(self.bias, CausalBias) else self.bias.to(device),
         )
 
 
@@ -59,7 +60,7 @@ class RMSNorm(nn.Module):
         weight = self.weight
         if x.dtype == weight.dtype == torch.float32:
             return F.rms_norm(x, weight.shape, weight, self._eps)
-        return weight * F.rms_norm(x.float(), weight.shape, eps=self._eps).to(x.dtype)
+        return weight * F.rms_norm(x, weight.shape, eps=self._eps)
 
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
