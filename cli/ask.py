@@ -1,5 +1,6 @@
 """`videoxl ask`: questions about one video."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -57,6 +58,7 @@ def ask(
         typer.Option(
             "--evidence",
             metavar="DIR",
+            file_okay=False,
             help="Write pictures of where the answer comes from into this folder.",
             show_default=False,
         ),
@@ -77,6 +79,8 @@ def ask(
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
         answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
         asked = _questions(question, more, questions)
+        if question is not None and os.path.isfile(question) and not os.path.exists(video):
+            raise typer.BadParameter(f"{video!r} is no file, {question!r} is one: VIDEO comes first, then QUESTION.")
         texts = [each.text for each in asked]
         loaded, recalled = recall(
             video, watching, texts, answering, model=model, device=device, dtype=dtype, no_cache=no_cache, quiet=quiet

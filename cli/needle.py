@@ -85,9 +85,9 @@ def needle(
         typer.Option("--depths", callback=parse_depths, metavar="RANGE", help=f"Per cent before the needle: {_RANGE}."),
     ] = "0:100:25",
     ratio: Annotated[int, typer.Option("--ratio", min=1, help="Visual tokens that one memory slot sums up.")] = 16,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command goes on in it.")] = Path(
-        "needle-run"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Folder of the run; the same command goes on in it.")
+    ] = Path("needle-run"),
     protocol: Annotated[Protocol, typer.Option("--protocol", help="How to ask and score; see README.")] = Protocol.free,
     task: Annotated[Task, typer.Option("--task", help="What to ask.")] = Task.retrieval,
     per_video: Annotated[
@@ -135,6 +135,8 @@ def needle(
             summary = run_needles(out, settings, devices(device, workers), display.on_event)
         _show(out, json)
         if not quiet:
+            if summary.resumed == summary.total:
+                render.message("nothing was left to do: all cells have results from before")
             render.message(f"results, summary and heat map are in {out}")
         if summary.failed:
             render.message(f"error: {summary.failed} of {summary.total} cells failed; see {out / 'failures.jsonl'}")

@@ -93,6 +93,9 @@ def error_boundary(debug: bool = False) -> Iterator[None]:
         raise  # typer ends the program
     except VideoXLError as error:
         _fail(str(error), error.advice, debug)
+    except OSError as error:  # nearly always of where results go: what reads and writes files says more
+        where = "the output" if error.filename is None else str(error.filename)
+        _fail(f"{where}: {error.strerror or error}", "Check the disk's free space and the permissions.", debug)
     except Exception as error:
         _fail(
             f"{type(error).__name__}: {error}", "This is a bug in videoxl: run again with --debug for details.", debug
@@ -212,7 +215,8 @@ def table(header: list[str], rows: list[list[str]]) -> None:
 
 
 def markdown(text: str) -> None:
-    """Print Markdown on stdout: rendered on a terminal, as it is in a pipe."""
+    """Print Markdown on stdout, without its pictures: rendered on a terminal, as it is in a pipe."""
+    text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("!["))
     if not sys.stdout.isatty():
         typer.echo(text.rstrip())
         return

@@ -1,11 +1,13 @@
 """`videoxl watch`: a question about a recording in progress."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from videoxl.checkpoints.hub import BUNDLED
 from videoxl.clock import clock
+from videoxl.errors import MemoryFileError
 from videoxl.options import AnswerOptions, WatchOptions
 
 from . import options, render
@@ -57,6 +59,7 @@ def watch(
     The file must be one that can be read while it is written: .ts, .mkv, or fragmented .mp4.
     """
     with render.error_boundary(debug):
+        from videoxl.memory.file import is_memory_file
         from videoxl.preview import Preview
         from videoxl.tasks.following import Following
         from videoxl.video.video import Video
@@ -66,6 +69,8 @@ def watch(
         folder = options.model_folder(model, quiet)
         preview = Preview(folder)
         room = preview.room([question], answering)
+        if is_memory_file(Path(video)):
+            raise MemoryFileError(f"{video}: is a saved memory, which does not grow", "Give the video.")
         preview.plan(Video(video), watching, room)  # what can go wrong goes wrong first: torch takes seconds to import
         with render.StatusLine(enabled=not quiet) as status:
             status.stage(f"loading {model}")

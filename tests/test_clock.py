@@ -15,7 +15,7 @@ def test_seconds_are_read(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "1:-1", "1:2:3:4", "1::2", "inf", "nan"])
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1:-1", "1:2:3:4", "1::2", "9:99:99", "1:60", "inf", "nan"])
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ValueError):
         seconds_of(text)

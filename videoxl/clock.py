@@ -22,6 +22,7 @@ def seconds_of(text: str) -> float:
         ValueError: it is no time.
     """
     parts = [float(part) for part in text.split(":")]
-    if len(parts) > 3 or not all(0 <= part < math.inf for part in parts):
+    good = all(0 <= part < math.inf for part in parts) and all(part < 60 for part in parts[1:])
+    if len(parts) > 3 or not good:
         raise ValueError(f"{text!r} is no time")
     return sum(part * 60**place for place, part in enumerate(reversed(parts)))

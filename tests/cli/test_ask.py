@@ -102,7 +102,7 @@ def test_sampling_follows_the_seed(ask: Ask) -> None:
         (("--start", 4, "--end", "0:03"), {}, "end (3 s) is not after start (4 s)", "later than the start"),
         (("--start", 60), {}, "is beyond the end of the video (8.00 s)", "Give an earlier start."),
         (("--max-new-tokens", 4000), {}, "an answer of up to 4000 do not fit", "allow a shorter answer"),
-        (("--device", "abacus"), {}, "device 'abacus' cannot be used", "Use auto, cpu, or cuda."),
+        (("--device", "abacus"), {}, "device 'abacus' is not known", "Use auto, cpu, or cuda."),
         ((), {"model": "no-such-model"}, "no-such-model: no model of that name", "videoxl-nano, video-xl-7b"),
     ],
 )
@@ -169,6 +169,15 @@ def test_wrong_usage_exits_2(ask: Ask, options: tuple[object, ...]) -> None:
     result = ask(*options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert str(options[0]) in result.stderr
+
+
+def test_mistakes_about_files_exit_2_before_any_work(ask: Ask, clip: Path) -> None:
+    for result, reason in (
+        (ask(video="What is it?", question=str(clip)), "VIDEO comes first, then QUESTION"),
+        (ask("--evidence", clip), "is a file"),
+    ):
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert reason in " ".join(result.stderr.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("options", [(), ("--quiet",), ("--json",)])

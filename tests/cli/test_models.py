@@ -23,7 +23,7 @@ def run(*arguments: str) -> Result:
 def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny model in the place of the bundled one."""
     save_checkpoint(checkpoint(), tmp_path, torch.float32)
-    (tmp_path / "README.md").write_text("# tiny\n\nIt knows *nothing*.\n")
+    (tmp_path / "README.md").write_text("# tiny\n\nIt knows *nothing*.\n\n![learning](curve.png)\n")
     monkeypatch.setattr(hub, "checkpoint_folder", lambda name: tmp_path)
     return tmp_path
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -99,10 +100,11 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return ["ask", str(clip), "What?", "--model", str(folder / "tiny"), "--device", "cpu", "--max-new-tokens", "5"]
 
 
-def start(program: str, arguments: list[str], tmp_path: Path) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
-    )
+def start(
+    program: str, arguments: list[str], tmp_path: Path, output: int | IO[bytes] = subprocess.PIPE
+) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, cwd=tmp_path)
 
 
 def test_the_program_keeps_streams_apart(arguments: list[str], tmp_path: Path) -> None:
@@ -131,6 +133,15 @@ def test_a_closed_pipe_is_no_crash(arguments: list[str], tmp_path: Path) -> None
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait(timeout=60) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_output_that_cannot_be_written_is_no_bug_of_ours(arguments: list[str], tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        process = start(PROGRAM, arguments, tmp_path, full)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.startswith(b"error: the output: No space left on device\nCheck the disk's free space")
 
 
 @pytest.mark.parametrize(

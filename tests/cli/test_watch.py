@@ -98,6 +98,13 @@ def test_what_cannot_be_read_is_an_error(run: Run, whole: bytes, tmp_path: Path)
     assert result.exit_code == 1 and "no such file" in result.stderr and result.stdout.count("\n") == 1
 
 
+def test_a_saved_memory_does_not_grow(run: Run, model_folder: Path, clip: Path, tmp_path: Path) -> None:
+    model = VideoXL.from_pretrained(model_folder, device="cpu")
+    model.watch(clip, max_frames=4).save(tmp_path / "clip.vxm")
+    result = run(contents=[(tmp_path / "clip.vxm").read_bytes()])
+    assert result.exit_code == 1 and "is a saved memory, which does not grow" in result.stderr
+
+
 def test_interrupted(run: Run, whole: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -20,8 +20,11 @@ def choose_device(device: str) -> torch.device:
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     try:
         chosen = torch.device(device)
+    except RuntimeError:  # torch's words list all devices that it ever knew
+        raise CheckpointError(f"device {device!r} is not known", "Use auto, cpu, or cuda.") from None
+    try:
         torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError) as error:  # also NotImplementedError
         reason = str(error).strip().splitlines()[0][:160]
         raise CheckpointError(f"device {device!r} cannot be used ({reason})", "Use auto, cpu, or cuda.") from None
     return chosen

@@ -166,6 +166,15 @@ def test_a_folder_of_haystacks(settings: NeedleSettings, tmp_path: Path, clip: P
         run_needles(tmp_path / "other", replace(longva, lengths=(9,)))
 
 
+def test_a_film_that_cannot_be_read_is_an_error(settings: NeedleSettings, tmp_path: Path, clip: Path) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(clip.read_bytes())
+    (folder / "b.mp4").write_bytes(clip.read_bytes()[:600])
+    with pytest.raises(RunError, match=r"b.mp4: "):  # results would be of fewer films than the folder has
+        run_needles(tmp_path / "run", replace(settings, haystack=str(folder)))
+
+
 def test_other_settings_are_refused_and_named(settings: NeedleSettings, tmp_path: Path, five: Path) -> None:
     settings = replace(settings, lengths=(6,), depths=(0.0,))
     run_needles(tmp_path / "run", settings)

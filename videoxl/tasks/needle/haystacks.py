@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import RunError, VideoError
+from ...video.checks import looks_like_video
 from ...video.identity import content_digest
 from ...video.sampling import SamplingPlan
 from ...video.sources import FrameSource
@@ -57,7 +58,7 @@ def open_haystacks(text: str, one_a_second: bool) -> tuple[Haystack, ...]:
     Files of a folder that are no videos are passed over.
 
     Raises:
-        RunError: there is none.
+        RunError: there is none, or a video in the folder cannot be read.
         VideoError: the video cannot be read.
     """
     kind, _, seed = text.partition(":")
@@ -75,8 +76,9 @@ def open_haystacks(text: str, one_a_second: bool) -> tuple[Haystack, ...]:
         if file.is_file():
             try:
                 found.append(_of_file(file, one_a_second))
-            except VideoError:
-                continue
+            except VideoError as error:
+                if looks_like_video(file):  # results would silently be of fewer haystacks
+                    raise RunError(str(error), "Take it out of the folder, or mend it.") from error
     if not found:
         raise RunError(f"{text}: there is no video in this folder", "Give a video, or a folder with videos.")
     return tuple(found)
