@@ -12,6 +12,7 @@ from videoxl.errors import CheckpointError, VideoError
 from videoxl.runs.engine import run
 from videoxl.runs.events import Event, ItemDone, ItemStarted
 from videoxl.runs.job import Item, Rows, Worker
+from videoxl.runs.turn import Turn
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Squares:
         if device == "deadly":
             os._exit(7)
 
-        def worker(item: Item) -> Rows:
+        def worker(item: Item, turn: Turn) -> Rows:
             with self.calls.open("a", errors="backslashreplace") as file:
                 file.write(f"{item.key}\t{os.getpid()}\n")
             time.sleep(self.seconds)
@@ -44,6 +45,10 @@ class Squares:
                     return {"text": "x" * 100_000}
                 case "tell signals":
                     return {"deaf": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())}
+                case "report":
+                    for done in range(500):  # in half a second, at least
+                        turn.report(done, 500, "frames")
+                        time.sleep(0.001)
                 case "nothing":
                     return []
                 case "take a name":

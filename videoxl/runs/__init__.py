@@ -1,6 +1,7 @@
 """Many items, one folder, hours, crashes: the one engine for it. It knows no task and no torch.
 
 job      what a task gives: items, and a job that makes a worker
+turn     what a worker has of the run while it does an item: it tells how far it is
 events   what a run tells while it goes on
 rows     the text of results: a JSON object a line, and which lines make a whole item
 rowfile  the files that rows are appended to: on the disk before anything else happens

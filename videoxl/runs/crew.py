@@ -4,7 +4,7 @@ import contextlib
 import multiprocessing
 import multiprocessing.connection
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import Protocol
@@ -13,9 +13,13 @@ from ..errors import RunError, VideoXLError
 from ..machine import how_ended
 from .job import Item, Job
 from .process import Done, Raised, Ready, Unready, attempt, main
+from .turn import Amount, Turn
 
 _SETUP_DEATHS = 3  # in a row, and a device is given up: a machine that is short of memory may have some again
 _END_SECONDS = 5.0
+
+OnAmount = Callable[[int, Item, Amount], None]
+"""Told how far a worker is with its item."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,9 @@ class Crew(Protocol):
 class Here:
     """One worker, in this process. What `job.setup` raises is raised here."""
 
-    def __init__(self, job: Job, device: str) -> None:
+    def __init__(self, job: Job, device: str, on_amount: OnAmount) -> None:
         self._worker = job.setup(device)
+        self._on_amount = on_amount
         self._item: Item | None = None
 
     @property
@@ -88,7 +93,8 @@ class Here:
         """See `Crew`: does the item."""
         assert self._item is not None
         item, self._item = self._item, None
-        return [Report(0, item, attempt(self._worker, item))]
+        turn = Turn(lambda amount: self._on_amount(0, item, amount))
+        return [Report(0, item, attempt(self._worker, item, turn))]
 
     def close(self) -> None:
         """See `Crew`."""
@@ -109,8 +115,8 @@ class _Slot:
 class Spawned:
     """One process a device. A process that ends is replaced, unless it cannot be set up; none outlives this one."""
 
-    def __init__(self, job: Job, devices: Sequence[str]) -> None:
-        self._job = job
+    def __init__(self, job: Job, devices: Sequence[str], on_amount: OnAmount) -> None:
+        self._job, self._on_amount = job, on_amount
         self._slots: dict[int, _Slot] = {}
         self._error: VideoXLError = RunError("no device is given", "Name at least one, for example cpu.")
         try:
@@ -174,6 +180,10 @@ class Spawned:
             self._error = message.error
             self._end(self._slots.pop(worker))
             return Report(worker, None, Lost(str(message.error), replaced=False))
+        assert slot.item is not None
+        if isinstance(message, Amount):
+            self._on_amount(worker, slot.item, message)
+            return None
         item, slot.item = slot.item, None
         return Report(worker, item, message)
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from .crew import Crew, Here, Lost, Report, Spawned
-from .events import Event, ItemDone, ItemFailed, ItemStarted, WorkerLost
+from .events import Event, ItemDone, ItemFailed, ItemProgress, ItemStarted, WorkerLost
 from .folder import RunFolder
 from .job import Item, Job
 from .process import Done, Raised
 from .rows import decode
 from .state import load_results, state
+from .turn import Amount
 
 __all__ = ["RunSummary", "load_results", "run", "state"]
 
@@ -82,10 +83,14 @@ def run(
         notify(before)
         if opened.waiting:
             crew: Crew
+
+            def on_amount(worker: int, item: Item, amount: Amount) -> None:
+                notify(ItemProgress(item, worker, amount))
+
             if len(devices) == 1 and not isolate:
-                crew = Here(job, devices[0])
+                crew = Here(job, devices[0], on_amount)
             else:
-                crew = Spawned(job, devices[: len(opened.waiting)])
+                crew = Spawned(job, devices[: len(opened.waiting)], on_amount)
             with contextlib.closing(crew):
                 _Work(opened, crew, retries, notify).do_all()
         after = opened.progress

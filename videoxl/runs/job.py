@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from .turn import Turn
+
 
 @dataclass(frozen=True)
 class Item:
@@ -22,9 +24,10 @@ class Item:
 
 
 Rows = dict[str, Any] | list[dict[str, Any]]
-Worker = Callable[[Item], Rows]
+Worker = Callable[[Item, Turn], Rows]
 """Does one item: returns its row, or a list of rows, at least one, of which a run keeps all or none. Rows are JSON and
-have no fields `key` and `of`, which the run adds. An exception fails the item and nothing else."""
+have no fields `key` and `of`, which the run adds. An exception fails the item and nothing else. Of its turn it may make
+what use it likes."""
 
 
 class Job(Protocol):

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from ..errors import RunError, VideoXLError
 from .job import Item, Job, Worker
 from .rows import encode
+from .turn import Turn
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,11 @@ class Raised:
     message: str
 
 
-def attempt(worker: Worker, item: Item) -> Done | Raised:
+def attempt(worker: Worker, item: Item, turn: Turn) -> Done | Raised:
     """Do an item, whatever happens."""
     began = time.perf_counter()
     try:
-        return Done(encode(item.key, worker(item)), time.perf_counter() - began)
+        return Done(encode(item.key, worker(item, turn)), time.perf_counter() - began)
     except Exception as error:  # a bad item must not end a night's work
         return Raised(type(error).__name__, " ".join(str(error).split()))
 
@@ -69,7 +70,7 @@ def main(job: Job, device: str, connection: Connection) -> None:
             item = connection.recv()
         except EOFError:
             return
-        connection.send(attempt(worker, item))
+        connection.send(attempt(worker, item, Turn(connection.send)))
 
 
 def _end_with_parent() -> None:

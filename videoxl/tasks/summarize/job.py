@@ -10,6 +10,7 @@ from ...clock import clock
 from ...options import AnswerOptions, ChapterOptions, WatchOptions
 from ...preview import Preview
 from ...runs.job import Item, Rows, Worker
+from ...runs.turn import Turn
 from ...video.video import Video
 from .chapters import Span, find_chapters
 from .inputs import Source
@@ -74,7 +75,7 @@ class _Summarizer:
         self._job, self._model = job, model
         self._preview = Preview(job.folder)
 
-    def __call__(self, item: Item) -> Rows:
+    def __call__(self, item: Item, turn: Turn) -> Rows:
         began = time.perf_counter()
         source = Source(**item.data)
         prompt = source.prompt or self._job.prompts.summary
@@ -84,11 +85,19 @@ class _Summarizer:
         room = max(_room(self._preview, text, self._job.answer) for text in (prompt, self._job.prompts.chapter))
         features: list[np.ndarray] = []
         plan = self._model.plan(video, options=watch, room=room)
-        watched = self._model.watch_plan(plan, on_features=lambda seen: features.append(_coarse(seen)))
+        turn.report(0, len(plan), "frames")
+        watched = self._model.watch_plan(
+            plan,
+            lambda now: turn.report(now.frames_done, now.frames_total, "frames"),
+            on_features=lambda seen: features.append(_coarse(seen)),
+        )
         memory = watched.memory
         now = time.perf_counter()
         spans = self._spans(features, memory, video, watch)
-        chapters = [self._describe(memory, span, number) for number, span in enumerate(spans, 1)]
+        chapters: list[dict[str, Any]] = []
+        for span in spans:
+            turn.report(len(chapters), len(spans), "chapters")
+            chapters.append(self._describe(memory, span, len(chapters) + 1))
         timings = watched.timings | {"chapters": time.perf_counter() - now}
         lines = [f"{clock(chapter['start'])} {chapter['title']}" for chapter in chapters]
         prompt = with_chapters(prompt, lines, list_room(prompt, self._model.config.max_positions))
