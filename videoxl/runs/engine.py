@@ -51,6 +51,7 @@ def run(
     isolate: bool = False,
     retries: int = 2,
     retry_failed: bool = False,
+    ordered: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> RunSummary:
     """Do all items that are not done yet.
@@ -68,6 +69,8 @@ def run(
         isolate: spawn a process for one device too, so that an item that ends its process does not end the run.
         retries: how often an item is tried again whose worker's process ended.
         retry_failed: also do those that failed before.
+        ordered: at the end, put the rows in `results.jsonl` in the order of the items; else they stay in the order in
+            which they were finished.
         on_event: told of all that happens, in this process.
 
     Raises:
@@ -93,6 +96,8 @@ def run(
                 crew = Spawned(job, devices[: len(opened.waiting)], on_amount)
             with contextlib.closing(crew):
                 _Work(opened, crew, retries, notify).do_all()
+        if ordered:
+            opened.order_results()
         after = opened.progress
     resumed = before.done + before.failed
     return RunSummary(after.done, after.failed, after.total, resumed, time.perf_counter() - began)

@@ -39,6 +39,7 @@ class SummaryJob:
         watch: how videos are watched; a source may change some of it.
         answer: how texts are generated.
         chapters: where videos are cut.
+        max_memory: see `VideoXL.from_pretrained`.
     """
 
     folder: Path
@@ -48,11 +49,12 @@ class SummaryJob:
     watch: WatchOptions = field(default_factory=WatchOptions)
     answer: AnswerOptions = field(default_factory=AnswerOptions)
     chapters: ChapterOptions = field(default_factory=ChapterOptions)
+    max_memory: int | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
         """All that a row depends on besides its source, for the folder of a run."""
-        said = {name: value for name, value in asdict(self).items() if name != "folder"}
+        said = {name: value for name, value in asdict(self).items() if name not in ("folder", "max_memory")}
         return {"task": "summary", **said, "weights": folder_digest(self.folder)}
 
     def check(self, prompts: list[str]) -> None:
@@ -65,7 +67,7 @@ class SummaryJob:
         """Load the model, and return the function that summarises a video with it."""
         from ...model import VideoXL
 
-        return _Summarizer(self, VideoXL.from_pretrained(self.folder, device, self.dtype))
+        return _Summarizer(self, VideoXL.from_pretrained(self.folder, device, self.dtype, self.max_memory))
 
 
 class _Summarizer:
