@@ -17,7 +17,10 @@ from videoxl.runs.turn import Turn
 
 @dataclass(frozen=True)
 class Squares:
-    """Squares numbers; `data["do"]` asks for something else. Leaves a line for every item begun in the file `calls`."""
+    """Squares numbers; `data["do"]` asks for something else. Leaves a line for every item begun in the file `calls`.
+
+    It looks ahead: what is prepared of the next item is its number, times ten, and leaves a file.
+    """
 
     calls: Path
     seconds: float = 0.0
@@ -31,7 +34,10 @@ class Squares:
         def worker(item: Item, turn: Turn) -> Rows:
             with self.calls.open("a", errors="backslashreplace") as file:
                 file.write(f"{item.key}\t{os.getpid()}\n")
+            turn.look_ahead(self.prepare)
             time.sleep(self.seconds)
+            self.await_file(item.data.get("await"))
+            prepared = turn.prepared()
             match item.data.get("do"):
                 case "raise":
                     raise ValueError("no\nluck")
@@ -56,15 +62,28 @@ class Squares:
                 case "not JSON":
                     return {"value": float("nan")}
                 case "wait for":
-                    deadline = time.monotonic() + 60
-                    while not Path(item.data["file"]).exists() and time.monotonic() < deadline:
-                        time.sleep(0.01)
+                    self.await_file(item.data["file"])
+                case "prepared":
+                    return {"prepared": prepared}
             number = item.data.get("number", 0)
             row = {"number": number, "square": number * number, "text": "é\n" * 40}
             rows = item.data.get("rows")
             return row if rows is None else [row | {"part": part} for part in range(rows)]
 
         return worker
+
+    def prepare(self, item: Item) -> int:
+        beside = "" if Path(f"{self.calls}.quiet").exists() else "beside another"
+        Path(f"{self.calls}.{item.key}").write_text(beside)
+        if item.data.get("do") == "prepare badly":
+            raise VideoError(f"{item.key}: cannot be prepared", "Take another.")
+        return 10 * item.data.get("number", 0)
+
+    @staticmethod
+    def await_file(name: str | None) -> None:
+        deadline = time.monotonic() + 60
+        while name and not Path(name).exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def counts(self) -> Counter[str]:
         """How often each item was begun."""
