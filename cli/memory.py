@@ -95,8 +95,14 @@ def remove_memories(
 @app.command("prune")
 def prune_memories(
     size: Annotated[
-        str | None,
-        typer.Option("--size", help="Keep at most so much, for example 5GB; 0 removes all.", show_default=False),
+        int | None,
+        typer.Option(
+            "--size",
+            parser=options.size_of,
+            metavar="SIZE",
+            help="Keep at most so much, for example 5GB; 0 removes all.",
+            show_default=False,
+        ),
     ] = None,
     debug: options.Debug = False,
 ) -> None:
@@ -105,9 +111,7 @@ def prune_memories(
     As many memories are removed as it takes to come within a size, by default the cache's own bound.
     """
     with render.error_boundary(debug):
-        from videoxl.memory.cache import parse_size
-
-        removed = _cache().prune(None if size is None else parse_size(size, "--size"))
+        removed = _cache().prune(size)
         files = "1 file" if len(removed) == 1 else f"{len(removed)} files"
         render.line(f"removed {files}, {render.size(sum(file.size for file in removed))}")
 

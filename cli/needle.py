@@ -98,7 +98,7 @@ def needle(
     model: options.ModelName = "videoxl-nano",
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes; on GPUs, one each.")] = 1,
+    workers: options.Workers = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -127,12 +127,14 @@ def needle(
             seed=seed,
             dtype=dtype.value,
         )
-        from videoxl.tasks.needle.run import devices, run_needles
+        from videoxl.checkpoints.loading import worker_devices
+        from videoxl.tasks.needle.run import run_needles
 
         from .needle_live import NeedleDisplay
 
         with NeedleDisplay(settings, out, enabled=not quiet) as display:
-            summary = run_needles(out, settings, devices(device, workers), display.on_event)
+            devices = worker_devices(model, device, dtype.value, workers)
+            summary = run_needles(out, settings, devices, display.on_event)
         _show(out, json)
         if not quiet:
             if summary.resumed == summary.total:

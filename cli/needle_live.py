@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoxl.runs.engine import load_results
-from videoxl.runs.events import Event, ItemDone, ItemFailed, ItemStarted, Progress, WorkerLost
+from videoxl.runs.events import Event, ItemDone, ItemFailed, ItemProgress, ItemStarted, Progress, WorkerLost
 
 from . import render
 
@@ -31,7 +31,7 @@ class NeedleDisplay:
         self._settings, self._folder, self._enabled = settings, folder, enabled
         self._cells: dict[tuple[int, float], list[float]] = {}
         self._failed: set[tuple[int, float]] = set()
-        self._at_work: set[tuple[int, float]] = set()
+        self._at_work: dict[tuple[int, float], str] = {}
         self._progress = Progress(0, 0, 0)
         self._began = time.perf_counter()
         self._done_cost = 0.0  # of the cells done by this command
@@ -66,19 +66,21 @@ class NeedleDisplay:
             if not self._at_work and not self._done_cost:
                 self._began = time.perf_counter()  # the model is loaded now
             self._is_loaded = True
-            self._at_work.add(_cell(event.item.data))
+            self._at_work[_cell(event.item.data)] = "…"
+        elif isinstance(event, ItemProgress):
+            self._at_work[_cell(event.item.data)] = f"{event.amount.done}/{event.amount.total}"
         elif isinstance(event, ItemDone):
             self._finished = event  # shown once the progress that comes with it is known
         elif isinstance(event, ItemFailed) and event.final:
             self._failed.add(_cell(event.item.data))
-            self._at_work.discard(_cell(event.item.data))
+            self._at_work.pop(_cell(event.item.data), None)
             self._line(f"{event.item.key}: failed: {event.message}", always=True)
         elif isinstance(event, WorkerLost):
             self._line(f"worker {event.worker} {event.reason}", always=True)
 
     def _cell_done(self, event: ItemDone) -> None:
         cell = _cell(event.item.data)
-        self._at_work.discard(cell)
+        self._at_work.pop(cell, None)
         scores = [row["score"] for row in event.rows]
         self._cells.setdefault(cell, []).extend(scores)
         self._done_cost += _cost(*cell)
@@ -125,7 +127,7 @@ class NeedleDisplay:
             return f"[red]{_FAILED}[/red]"
         scores = self._cells.get(cell)
         if not scores:
-            return "[dim]…[/dim]" if cell in self._at_work else ""
+            return f"[dim]{self._at_work.get(cell, '')}[/dim]"
         share = 100 * sum(scores) / len(scores)
         colour = "green" if share >= 90 else "yellow" if share >= 50 else "red"
         return f"[{colour}]{share:.0f}[/{colour}]"

@@ -10,6 +10,7 @@ import typer
 
 from videoxl.checkpoints.hub import checkpoint_folder
 from videoxl.clock import seconds_of
+from videoxl.options import parse_size
 
 
 class SamplingMode(StrEnum):
@@ -35,6 +36,14 @@ def parse_seconds(text: str) -> float:
         return seconds_of(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a time. Give seconds, MM:SS or HH:MM:SS.") from None
+
+
+def size_of(text: str) -> int:
+    """Return bytes from "20GB" or "500 MB"."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}. Give for example 20GB or 500MB.") from None
 
 
 def check_fps(fps: float | None) -> float | None:
@@ -125,6 +134,25 @@ MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Answ
 Temperature = Annotated[float, typer.Option("--temperature", min=0.0, help="0 gives the likeliest answer.")]
 Seed = Annotated[
     int | None, typer.Option("--seed", help="Draw the same answer again (with --temperature).", show_default=False)
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Processes that share the work; they go round over all GPUs.",
+        show_default="one for each GPU, else one",
+    ),
+]
+MaxMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--max-memory",
+        parser=size_of,
+        metavar="SIZE",
+        help="What a worker may use of its device, weights included, for example 20GB.",
+        show_default=False,
+    ),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Watch the video anew, and keep no memory of it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

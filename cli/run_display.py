@@ -4,7 +4,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from videoxl.runs.events import Event, ItemDone, ItemFailed, ItemStarted, Progress, WorkerLost
+from videoxl.runs.events import Event, ItemDone, ItemFailed, ItemProgress, ItemStarted, Progress, WorkerLost
 
 from . import render
 
@@ -55,6 +55,8 @@ class RunDisplay:
             if not self._rows and self._progress.done + self._progress.failed == self._before:
                 self._started = time.perf_counter()  # the model is loaded now
             self._work(event.worker, event.item.key)
+        elif isinstance(event, ItemProgress):
+            self._advance(event)
         elif isinstance(event, ItemDone):
             if self._lines:
                 render.message(f"{self._place()} {event.item.key}: {event.seconds:.1f} s{self._left()}")
@@ -83,6 +85,13 @@ class RunDisplay:
             if worker in self._rows:
                 self._bars.remove_task(self._rows[worker])
             self._rows[worker] = self._bars.add_task(f"  {render.printable(doing)}", total=None, detail="")
+
+    def _advance(self, event: ItemProgress) -> None:
+        """Show how far a worker is."""
+        if self._bars is not None:
+            now = event.amount
+            detail = render.count_detail(now.done, now.total, now.what, now.seconds)
+            self._bars.update(self._rows[event.worker], completed=now.done, total=now.total, detail=detail)
 
     def _say(self, text: str) -> None:
         if self._bars is not None:

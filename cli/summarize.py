@@ -69,12 +69,17 @@ def summarize(
     ratio: options.Ratio = str(WATCH.ratio),
     sampling: options.Sampling = MODE,
     device: options.Device = "auto",
+    workers: options.Workers = None,
+    max_memory: options.MaxMemory = None,
     dtype: options.DtypeOption = Dtype.auto,
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
     retries: Annotated[
         int, typer.Option("--retries", min=0, help="Try a video again so often that ended its process.")
     ] = 2,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also try what failed before.")] = False,
+    ordered: Annotated[
+        bool, typer.Option("--ordered", help="At the end, put results.jsonl in the order of the inputs.")
+    ] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -103,7 +108,8 @@ def summarize(
         from .run_display import RunDisplay
 
         prompts = load_prompts(Preview(folder).config.name, chapter_prompt, prompt)
-        job = SummaryJob(folder, model, prompts, dtype.value, watching, AnswerOptions(max_new_tokens))
+        answering = AnswerOptions(max_new_tokens)
+        job = SummaryJob(folder, model, prompts, dtype.value, watching, answering, max_memory=max_memory)
         if not quiet:
             _say_passed_over(found)
         texts = {each.value for each in formats or []} - {Format.jsonl.value}
@@ -114,8 +120,10 @@ def summarize(
                 job,
                 formats=texts,
                 device=device,
+                workers=workers,
                 retries=retries,
                 retry_failed=retry_failed,
+                ordered=ordered,
                 on_event=display,
             )
         failures = [{"key": f.key, "error": f.error, "message": f.message} for f in state(out).failures]

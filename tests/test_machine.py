@@ -1,5 +1,6 @@
 """Cores and memory, on machines made of files: without limits, and in containers of both kinds."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -64,13 +65,20 @@ def test_version_1_without_a_quota_inside_a_container_that_sees_only_itself(root
     assert (machine.num_cores(), machine.free_memory_bytes()) == (16, 0)
 
 
+def test_what_this_process_holds(root: Path) -> None:
+    write(root, "proc/self/statm", "9000 250 30 1 0 700 0")
+    assert machine.own_memory_bytes() == 250 * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_where_nothing_can_be_found_out(root: Path) -> None:
     (root / "proc/meminfo").unlink()
+    assert machine.own_memory_bytes() == 0
     assert machine.free_memory_bytes() is None
 
 
 def test_this_machine() -> None:
     assert machine.num_cores() >= 1
+    assert machine.own_memory_bytes() < 1 << 50
     free = machine.free_memory_bytes()
     assert free is None or 0 <= free < 1 << 50
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from videoxl.errors import BudgetError, QuestionError
-from videoxl.options import AnswerOptions, WatchOptions
+from videoxl.options import AnswerOptions, WatchOptions, parse_size
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,17 @@ def test_what_is_no_ratio_is_refused(ratio: object) -> None:
 def test_they_are_values_that_json_can_hold(options: WatchOptions | AnswerOptions) -> None:
     assert type(options)(**json.loads(json.dumps(dataclasses.asdict(options)))) == options
     assert len({options, dataclasses.replace(options)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("123", 123), ("20GB", 20e9), ("1.5 tb", 1.5e12), ("500M", 500e6), ("7 kB", 7e3), ("9B", 9)],
+)
+def test_sizes(text: str, size: float) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "1.GB", "20GiB", "nan"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size"):
+        parse_size(text)

@@ -77,6 +77,12 @@ def free_memory_bytes() -> int | None:
     return free
 
 
+def own_memory_bytes() -> int:
+    """Return how much main memory this process holds at the moment, bytes; 0 where that cannot be found out."""
+    pages = _numbers(_ROOT / "proc/self/statm")
+    return pages[1] * os.sysconf("SC_PAGE_SIZE") if len(pages) > 1 else 0
+
+
 def _available() -> int | None:
     lines = dict(line.split(":", 1) for line in _text(_ROOT / "proc/meminfo").splitlines() if ":" in line)
     words = lines.get("MemAvailable", "").split()

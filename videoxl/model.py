@@ -49,9 +49,11 @@ class VideoXL:
 
     Args:
         checkpoint: its parts; `from_pretrained` loads them by name.
+        max_memory: bytes of its device that this process may use, weights included; None for what is free.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, max_memory: int | None = None) -> None:
+        self.max_memory = max_memory
         self.config = checkpoint.config
         self.vision = checkpoint.vision
         self.language = checkpoint.language
@@ -60,7 +62,11 @@ class VideoXL:
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path = "videoxl-nano", device: str = "auto", dtype: str | torch.dtype = "auto"
+        cls,
+        name: str | Path = "videoxl-nano",
+        device: str = "auto",
+        dtype: str | torch.dtype = "auto",
+        max_memory: int | None = None,
     ) -> "VideoXL":
         """Return a model by its name.
 
@@ -68,11 +74,13 @@ class VideoXL:
             name: a bundled name, a checkpoint folder, a short name such as "video-xl-7b", or a hub id.
             device: "auto", "cpu", "cuda", "cuda:1" …
             dtype: "auto", "float32", "bfloat16" or "float16". "auto" is float32 on the CPU and 16 bit on a GPU.
+            max_memory: bytes of its device that this process may use, weights included; None for what is free. What
+                does not fit is refused before it is read; on a GPU, torch refuses more than that besides.
 
         Raises:
             CheckpointError: it cannot be found, is damaged, is of a kind that is not supported, or does not fit.
         """
-        return cls(load_checkpoint(name, device, dtype))
+        return cls(load_checkpoint(name, device, dtype, max_memory), max_memory)
 
     def with_prompt(self, prompt: str) -> "VideoXL":
         """Return a model with the same weights that chats in another way; its memories are its own.
@@ -85,7 +93,7 @@ class VideoXL:
         """
         config = replace(self.config, prompt=prompt)
         own = hashlib.sha256(f"{self.fingerprint} {prompt}".encode()).hexdigest()[: len(self.fingerprint)]
-        return VideoXL(Checkpoint(config, self.vision, self.language, self.tokenizer, own))
+        return VideoXL(Checkpoint(config, self.vision, self.language, self.tokenizer, own), self.max_memory)
 
     @property
     def device(self) -> torch.device:
@@ -472,8 +480,8 @@ class VideoXL:
                 )
 
     def free_slots(self) -> int | None:
-        """Return how many slots of memory fit what is free on the device; None if unknown."""
-        return free_slots(self.config, self.device, self.dtype)
+        """Return how many slots of memory fit what may still be used of the device; None if unknown."""
+        return free_slots(self.config, self.device, self.dtype, self.max_memory)
 
 
 def _source(video: Watchable) -> FrameSource:

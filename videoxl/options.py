@@ -1,6 +1,7 @@
 """What can be chosen about watching and answering: the one place of defaults, for Python, commands and settings."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,7 @@ from .errors import BudgetError, QuestionError
 
 Mode = Literal["uniform", "keyframes", "steady"]
 Ratio = int | Literal["auto"]
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True)
@@ -95,3 +97,15 @@ class AnswerOptions:
 
 def _whole(value: object, least: int) -> bool:
     return isinstance(value, int) and value >= least
+
+
+def parse_size(text: str) -> int:
+    """Return bytes from "20GB", "1.5 TB" or "0".
+
+    Raises:
+        ValueError: it is no size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", text.upper())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size")
+    return int(float(match[1]) * _UNITS[match[2]])

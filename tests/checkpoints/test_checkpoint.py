@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub.errors
 import pytest
@@ -14,7 +15,7 @@ from tiny_models import byte_tokenizer, checkpoint, language_config
 from videoxl.checkpoints import hub
 from videoxl.checkpoints import loading as module
 from videoxl.checkpoints.layout import read_config
-from videoxl.checkpoints.loading import load_checkpoint, save_checkpoint
+from videoxl.checkpoints.loading import load_checkpoint, save_checkpoint, worker_devices
 from videoxl.config import CHAT_PROMPT, VisionConfig
 from videoxl.engine.generate import read
 from videoxl.errors import CheckpointError
@@ -388,6 +389,33 @@ def test_several_devices_are_used_when_one_is_too_small(monkeypatch):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index, s=share: (int(needed * s), 0))
         with pytest.raises(CheckpointError, match=r"weights need .* and do not fit the GPUs"):
             module._device_map(network, torch.float32)
+
+
+def test_workers_go_round_over_the_devices(folder, monkeypatch):
+    def gpus(count, total_memory=1 << 40):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(
+            torch.cuda, "get_device_properties", lambda index: SimpleNamespace(total_memory=total_memory)
+        )
+
+    def devices(device, workers=None):
+        return worker_devices(folder, device, "float32", workers)
+
+    gpus(0)
+    assert (devices("auto"), devices("auto", 2), devices("cuda")) == (["cpu"], ["cpu", "cpu"], ["cuda"])
+    gpus(2)
+    assert devices("auto") == devices("cuda") == ["cuda:0", "cuda:1"]
+    assert devices("auto", 3) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert (devices("cpu", 2), devices("cuda:1"), devices("auto", 1)) == (["cpu", "cpu"], ["cuda:1"], ["cuda:0"])
+    gpus(2, total_memory=1000)
+    assert (devices("auto"), devices("auto", 1)) == (["auto"], ["auto"])  # one that spreads the weights over both
+
+
+def test_weights_beyond_a_bound_are_not_loaded(folder):
+    size = sum(tensor.numel() * 4 for tensor in load_file(folder / "model.safetensors").values())
+    assert load_checkpoint(folder, "cpu", max_memory=size)
+    with pytest.raises(CheckpointError, match=r"the weights take .* MB, and .* MB are allowed"):
+        load_checkpoint(folder, "cpu", max_memory=size // 2)
 
 
 @pytest.mark.parametrize(

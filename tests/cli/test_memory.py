@@ -186,13 +186,17 @@ def test_damaged_memories_are_listed_and_not_exported(index: Ask, ask: Ask, clip
         (("show", "0123"), "no memory of that id"),
         (("show", "missing.vxm"), "no such file"),
         (("remove", "0123"), "no memory of that id"),
-        (("prune", "--size", "some"), "'some' is not a size"),
     ],
 )
 def test_wrong_names(arguments: tuple[str, ...], problem: str) -> None:
     result = run("memory", *arguments)
     assert (result.exit_code, result.stdout) == (1, "")
     assert problem in result.stderr and result.stderr.count("\n") == 2
+
+
+def test_what_is_no_size_is_a_usage_error() -> None:
+    result = run("memory", "prune", "--size", "some")
+    assert result.exit_code == 2 and "'some' is not a size" in result.stderr
 
 
 def test_an_empty_cache(tmp_path: Path) -> None:

@@ -6,14 +6,16 @@ import sys
 import pytest
 
 from videoxl.cli.run_display import RunDisplay
-from videoxl.runs.events import Event, ItemDone, ItemFailed, ItemStarted, Progress, WorkerLost
+from videoxl.runs.events import Event, ItemDone, ItemFailed, ItemProgress, ItemStarted, Progress, WorkerLost
 from videoxl.runs.job import Item
+from videoxl.runs.turn import Amount
 
 A, B, C = Item("a.mp4"), Item("b\x1b[31m.mp4"), Item("c [1/2].mp4")
 EVENTS: list[Event] = [
     *(Progress(1, 0, 4), ItemStarted(A, 0), ItemDone(A, [{}], 2.5), Progress(2, 0, 4)),
     *(ItemStarted(B, 0), WorkerLost(0, B, "was ended by SIGKILL", replaced=True)),
     *(ItemFailed(B, "WorkerLost", "its worker was ended by SIGKILL", final=False), ItemStarted(C, 0)),
+    ItemProgress(C, 0, Amount(512, 1024, "frames", 16.0)),
     *(ItemFailed(C, "VideoError", "c: is no video", final=True), Progress(2, 1, 4)),
 ]
 
@@ -51,6 +53,7 @@ def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TERM": "xterm", "COLUMNS": "100"}.items():
         monkeypatch.setenv(name, value)
     shown = show(monkeypatch, Terminal(), enabled=True)
+    assert "512/1024 frames, 32.0 frames/s, 0:16 left" in shown
     assert "3/4, 1 failed" in shown and "c [1/2].mp4" in shown
     assert "[3/4] c [1/2].mp4: failed: c: is no video\n" in shown.replace("\r", "")
     assert "\x1b[31m.mp4" not in shown

@@ -13,6 +13,7 @@ from videoxl.errors import VideoError
 from videoxl.runs.engine import run
 from videoxl.runs.events import Event, ItemStarted
 from videoxl.runs.job import Item, Worker
+from videoxl.runs.turn import Turn
 
 ITEMS = [Item("talk.mp4"), Item("broken\x1b[31m.mp4"), Item("film.mp4")]
 
@@ -28,7 +29,7 @@ def show_json(folder: Path) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Lengths:
     def setup(self, device: str) -> Worker:
-        def worker(item: Item) -> dict[str, Any]:
+        def worker(item: Item, turn: Turn) -> dict[str, Any]:
             if item.key.startswith("broken"):
                 raise VideoError(f"{item.key}: is no video", "Take another.")
             return {"length": len(item.key)}

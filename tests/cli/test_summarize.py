@@ -145,7 +145,13 @@ def test_a_manifest_chooses_parts_and_prompts(summarize: Command, clips: Path, t
     assert result.exit_code == 1 and "a question of" in result.stderr and not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize("arguments", [["*.nothing", "--out", "x"], ["a.mp4"], ["bad.csv", "--out", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["*.nothing", "--out", "x"], ["a.mp4"], ["bad.csv", "--out", "x"], ["no.mp4", "--out", "x"]),
+        ["bad.csv", "--out", "x", "--max-memory", "much"],
+    ],
+)
 def test_usage_errors(
     summarize: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
@@ -153,6 +159,26 @@ def test_usage_errors(
     (tmp_path / "bad.csv").write_text("film\na.mp4\n")
     assert summarize(*arguments).exit_code == 2
     assert not (tmp_path / "x").exists()
+
+
+def test_two_workers_and_results_in_order(
+    summarize: Command, whole: tuple[Path, Result], clips: Path, tmp_path: Path
+) -> None:
+    inputs = [clips / "copy.mp4", clips / "b.mkv"]
+    assert summarize(clips / "a.mp4", "--out", tmp_path / "out").exit_code == 0
+    result = summarize(*inputs, clips / "a.mp4", "--out", tmp_path / "out", "--workers", 2, "--ordered", "--json")
+    assert result.exit_code == 0 and json.loads(result.stdout)["resumed"] == 1
+    lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["id"] for row in rows] == [str(path) for path in (*inputs, clips / "a.mp4")]
+    expected = {row["id"]: row for row in without_times(load_results(whole[0]))}
+    assert without_times(rows) == [expected[row["id"]] for row in rows]
+
+
+def test_a_bound_on_memory_is_kept_to(summarize: Command, clips: Path, tmp_path: Path) -> None:
+    result = summarize(clips / "b.mkv", "--out", tmp_path / "out", "--max-memory", "50MB")  # Python alone takes more
+    assert result.exit_code == 1
+    assert "what is free on the device has room for 0" in failures(tmp_path / "out")[0]["message"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")

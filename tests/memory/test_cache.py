@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from videoxl.errors import CacheError, DamagedMemoryError, MemoryFileError
-from videoxl.memory.cache import DEFAULT_LIMIT, MemoryCache, parse_size
+from videoxl.memory.cache import DEFAULT_LIMIT, MemoryCache
 
 
 def writing(num_bytes: int, used: float = 0.0) -> object:
@@ -132,24 +132,13 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         MemoryCache(tmp_path / "file" / "cache").put("a", writing(1))
 
 
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("0", 0), ("123", 123), ("20GB", 20e9), ("1.5 tb", 1.5e12), ("500M", 500e6), ("7 kB", 7e3), ("9B", 9)],
-)
-def test_sizes(text: str, size: float) -> None:
-    assert parse_size(text, "X") == size
-
-
-@pytest.mark.parametrize("text", ["", "many", "-1", "1.GB", "20GiB", "nan"])
-def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(MemoryFileError, match=r"X: .* is not a size"):
-        parse_size(text, "X")
-
-
 def test_the_user_s_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VIDEOXL_CACHE_DIR", str(tmp_path))
     cache = MemoryCache.of_user()
     assert (cache.folder, cache.limit) == (tmp_path / "memories", DEFAULT_LIMIT)
+    monkeypatch.setenv("VIDEOXL_CACHE_SIZE", "20GiB")
+    with pytest.raises(MemoryFileError, match="VIDEOXL_CACHE_SIZE: '20GiB' is not a size"):
+        MemoryCache.of_user()
     monkeypatch.setenv("VIDEOXL_CACHE_SIZE", "1GB")
     monkeypatch.delenv("VIDEOXL_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))

@@ -7,6 +7,7 @@ import torch
 from tiny_models import language_config, model_config
 
 from videoxl.errors import BudgetError
+from videoxl.network import devices
 from videoxl.network.devices import free_slots
 from videoxl.planning.budget import Budget
 from videoxl.planning.windows import RatioPolicy
@@ -77,6 +78,21 @@ def test_memory_that_torch_holds_is_free(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1 << 20)
     slots = free_slots(model_config(), torch.device("cuda"), torch.float16)
     assert slots == (3 << 20) // (2 * 2 * 2 * 8 * 2)  # keys and values, layers, heads, width, bytes
+
+
+def test_a_bound_counts_what_is_used_already(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 30, 1 << 30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 3 << 20)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 3 << 20)
+    monkeypatch.setattr(devices, "own_memory_bytes", lambda: 5 << 20)
+    monkeypatch.setattr(devices, "free_memory_bytes", lambda: 1 << 30)
+    slot_bytes = 2 * 2 * 2 * 8 * 2  # keys and values, layers, heads, width, bytes
+    for device, used in (("cuda", 3 << 20), ("cpu", 5 << 20)):
+        slots = {
+            bound: free_slots(model_config(), torch.device(device), torch.float16, bound)
+            for bound in (1 << 20, 10 << 20, 1 << 40)
+        }
+        assert [*slots.values()] == [0, ((10 << 20) - used) // slot_bytes, (1 << 30) // slot_bytes]
 
 
 def test_a_prompt_alone_too_long():

@@ -12,11 +12,15 @@ from videoxl.errors import CheckpointError, VideoError
 from videoxl.runs.engine import run
 from videoxl.runs.events import Event, ItemDone, ItemStarted
 from videoxl.runs.job import Item, Produced, Rows, Worker
+from videoxl.runs.turn import Turn
 
 
 @dataclass(frozen=True)
 class Squares:
-    """Squares numbers; `data["do"]` asks for something else. Leaves a line for every item begun in the file `calls`."""
+    """Squares numbers; `data["do"]` asks for something else. Leaves a line for every item begun in the file `calls`.
+
+    It looks ahead: what is prepared of the next item is its number, times ten, and leaves a file.
+    """
 
     calls: Path
     seconds: float = 0.0
@@ -27,10 +31,13 @@ class Squares:
         if device == "deadly":
             os._exit(7)
 
-        def worker(item: Item) -> Rows | Produced:
+        def worker(item: Item, turn: Turn) -> Rows | Produced:
             with self.calls.open("a", errors="backslashreplace") as file:
                 file.write(f"{item.key}\t{os.getpid()}\n")
+            turn.look_ahead(self.prepare)
             time.sleep(self.seconds)
+            self.await_file(item.data.get("await"))
+            prepared = turn.prepared()
             match item.data.get("do"):
                 case "raise":
                     raise ValueError("no\nluck")
@@ -46,6 +53,10 @@ class Squares:
                     return {"deaf": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())}
                 case "make a file":
                     return Produced({"file": f"made/{item.key}"}, {f"made/{item.key}": b"of " + item.key.encode()})
+                case "report":
+                    for done in range(500):  # in half a second, at least
+                        turn.report(done, 500, "frames")
+                        time.sleep(0.001)
                 case "nothing":
                     return []
                 case "take a name":
@@ -53,15 +64,28 @@ class Squares:
                 case "not JSON":
                     return {"value": float("nan")}
                 case "wait for":
-                    deadline = time.monotonic() + 60
-                    while not Path(item.data["file"]).exists() and time.monotonic() < deadline:
-                        time.sleep(0.01)
+                    self.await_file(item.data["file"])
+                case "prepared":
+                    return {"prepared": prepared}
             number = item.data.get("number", 0)
             row = {"number": number, "square": number * number, "text": "é\n" * 40}
             rows = item.data.get("rows")
             return row if rows is None else [row | {"part": part} for part in range(rows)]
 
         return worker
+
+    def prepare(self, item: Item) -> int:
+        beside = "" if Path(f"{self.calls}.quiet").exists() else "beside another"
+        Path(f"{self.calls}.{item.key}").write_text(beside)
+        if item.data.get("do") == "prepare badly":
+            raise VideoError(f"{item.key}: cannot be prepared", "Take another.")
+        return 10 * item.data.get("number", 0)
+
+    @staticmethod
+    def await_file(name: str | None) -> None:
+        deadline = time.monotonic() + 60
+        while name and not Path(name).exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def counts(self) -> Counter[str]:
         """How often each item was begun."""

@@ -1,5 +1,6 @@
 """Runs: every item once, failures kept apart, workers that die."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from run_jobs import Squares, numbers
 
 from videoxl.errors import CheckpointError, RunError
 from videoxl.runs.engine import RunSummary, load_results, run, state
-from videoxl.runs.events import Event, ItemDone, ItemFailed, ItemStarted, Progress, WorkerLost
+from videoxl.runs.events import Event, ItemDone, ItemFailed, ItemProgress, ItemStarted, Progress, WorkerLost
 from videoxl.runs.job import Item
 
 
@@ -100,6 +101,21 @@ def test_events_tell_what_happens_in_its_order(tmp_path: Path) -> None:
         Progress(1, 1, 2),
     ]
     assert state(tmp_path / "run").seconds == done.seconds > 0
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_a_worker_tells_how_far_it_is_but_not_too_often(tmp_path: Path, isolate: bool) -> None:
+    events: list[Event] = []
+    items = [*numbers(1), Item("slow", {"do": "report"})]
+    run(tmp_path / "run", {}, items, job(tmp_path), isolate=isolate, on_event=events.append)
+    told = of_kind(events, ItemProgress)
+    assert all((event.item, event.worker, event.amount.what) == (items[1], 0, "frames") for event in told)
+    amounts = [event.amount for event in told]
+    assert (amounts[0].done, amounts[0].total, amounts[0].seconds) == (0, 500, 0.0) and len(amounts) > 1
+    assert all(
+        now.done > before.done and now.seconds - before.seconds >= 0.25 for before, now in itertools.pairwise(amounts)
+    )
+    assert events.index(ItemStarted(items[1], 0)) < events.index(told[0])
 
 
 def test_names_need_not_be_unicode(tmp_path: Path) -> None:

@@ -171,3 +171,15 @@ def test_folders_that_are_none_of_a_run(tmp_path: Path) -> None:
     (tmp_path / "broken" / "run.json").write_text("{")
     with pytest.raises(RunError, match=r"run\.json: cannot be read"):
         run(tmp_path / "broken", {}, numbers(1), job(tmp_path))
+
+
+def test_results_are_put_in_order_when_asked(tmp_path: Path) -> None:
+    items, path = numbers(4, rows=2), tmp_path / "run" / "results.jsonl"
+    run(tmp_path / "run", {}, [items[3], items[1], items[0]], job(tmp_path))
+    lines = path.read_text().splitlines()
+    summary = run(tmp_path / "run", {}, items[:3], job(tmp_path), ordered=True)
+    assert (summary.done, summary.resumed) == (3, 2)
+    keys = [json.loads(line)["key"] for line in path.read_text().splitlines()]
+    assert keys == [f"item {n}" for n in (0, 0, 1, 1, 2, 2, 3, 3)]  # what is no longer asked for is kept, at the end
+    assert set(lines) < set(path.read_text().splitlines())
+    assert run(tmp_path / "run", {}, items, job(tmp_path)).resumed == 4

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files import write_json
-from ..network.devices import choose_device, choose_dtype, ran_out_of_memory
+from ..network.devices import choose_device, choose_dtype, limit_memory, ran_out_of_memory
 from ..network.parts import Network
 from ..network.qwen2 import DecoderLayer
 from ..network.vision import VisionEncoder
@@ -22,13 +22,22 @@ from .weights import load_weights, save_weights
 _WEIGHTS_SHARE = 0.75
 
 
-def load_checkpoint(name: str | Path, device: str = "auto", dtype: str | torch.dtype = "auto") -> Checkpoint:
+def load_checkpoint(
+    name: str | Path, device: str = "auto", dtype: str | torch.dtype = "auto", max_memory: int | None = None
+) -> Checkpoint:
     """Return a model from a bundled name, a folder, a short name or a hub id.
 
     With device "auto" and several GPUs of which none holds the weights alone, layers are spread over them.
 
+    Args:
+        name: which.
+        device: where it goes.
+        dtype: what weights are converted to.
+        max_memory: bytes of each device that this process may use; of a GPU, torch then refuses it more.
+
     Raises:
-        CheckpointError: it does not exist, is incomplete or damaged, or is of a kind that is not supported.
+        CheckpointError: it does not exist, is incomplete or damaged, is of a kind that is not supported, or does not
+            fit.
     """
     folder = checkpoint_folder(name)
     config = read_config(folder)
@@ -36,7 +45,16 @@ def load_checkpoint(name: str | Path, device: str = "auto", dtype: str | torch.d
     chosen_dtype = choose_dtype(dtype, chosen)
     with torch.device("meta"):
         network = Network(config)
-    device_map = _device_map(network, chosen_dtype) if device == "auto" and torch.cuda.device_count() > 1 else {}
+    several = device == "auto" and torch.cuda.device_count() > 1
+    device_map = _device_map(network, chosen_dtype, max_memory) if several else {}
+    if max_memory is not None:
+        if not device_map and (needed := _num_bytes(network, chosen_dtype)) > max_memory:
+            raise CheckpointError(
+                f"{folder}: the weights take {needed / 1e6:,.1f} MB, and {max_memory / 1e6:,.1f} MB are allowed",
+                "Allow more memory, or use a smaller --dtype.",
+            )
+        for used in {chosen, *(torch.device("cuda", index) for index in device_map.values())}:
+            limit_memory(used, max_memory)
 
     def device_of(parameter: str) -> torch.device | int:
         holder = max(
@@ -65,6 +83,32 @@ def load_checkpoint(name: str | Path, device: str = "auto", dtype: str | torch.d
     return loaded
 
 
+def worker_devices(name: str | Path, device: str, dtype: str | torch.dtype, workers: int | None = None) -> list[str]:
+    """Return a device for each of several processes that load the same model; they go round over all GPUs.
+
+    Where no GPU is as large as the weights, "auto" is one process that spreads them over all.
+
+    Args:
+        name: see `load_checkpoint`.
+        device: "auto" and "cuda" stand for all GPUs, and "auto" for the CPU where there is none.
+        dtype: see `load_checkpoint`.
+        workers: how many; None is one for each device.
+
+    Raises:
+        CheckpointError: the model cannot be found.
+    """
+    gpus = torch.cuda.device_count()
+    if device == "auto" and gpus > 1:
+        with torch.device("meta"):
+            network = Network(read_config(checkpoint_folder(name)))
+        needed = _num_bytes(network, choose_dtype(dtype, torch.device("cuda", 0)))
+        if needed > _WEIGHTS_SHARE * torch.cuda.get_device_properties(0).total_memory:
+            return ["auto"] * (workers or 1)
+    if device in ("auto", "cuda") and gpus:
+        return [f"cuda:{number % gpus}" for number in range(workers or gpus)]
+    return ["cpu" if device == "auto" else device] * (workers or 1)
+
+
 def save_checkpoint(model: Parts, folder: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:
     """Write a model in our layout, which `load_checkpoint` reads: weights in `dtype`, configuration, tokenizer."""
     folder = Path(folder)
@@ -76,14 +120,17 @@ def save_checkpoint(model: Parts, folder: str | Path, dtype: torch.dtype = torch
         model.tokenizer.save(folder)
 
 
-def _device_map(network: Network, dtype: torch.dtype) -> dict[str, int]:
+def _num_bytes(network: Network, dtype: torch.dtype) -> int:
+    return sum(parameter.numel() for parameter in network.parameters()) * dtype.itemsize
+
+
+def _device_map(network: Network, dtype: torch.dtype, max_memory: int | None = None) -> dict[str, int]:
     """Return which GPU each part goes to; empty if the first one holds all."""
     from accelerate import infer_auto_device_map
 
-    needed = sum(parameter.numel() for parameter in network.parameters()) * dtype.itemsize
-    room = {
-        index: int(torch.cuda.mem_get_info(index)[0] * _WEIGHTS_SHARE) for index in range(torch.cuda.device_count())
-    }
+    needed = _num_bytes(network, dtype)
+    free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
+    room = {index: int(min(each, max_memory or each) * _WEIGHTS_SHARE) for index, each in enumerate(free)}
     if needed <= room[0]:
         return {}
     whole = [DecoderLayer.__name__, VisionEncoder.__name__]

@@ -8,7 +8,6 @@ import contextlib
 import fnmatch
 import hashlib
 import os
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ from typing import TypeVar
 import platformdirs
 
 from ..errors import CacheError, DamagedMemoryError, MemoryFileError
+from ..options import parse_size
 
 DEFAULT_LIMIT = 20_000_000_000
 _SUFFIX, _DAMAGED = ".vxm", ".damaged"
 _ABANDONED_SECONDS = 3600  # since a temporary file was last written to: whoever wrote it is gone
 _ELSEWHERE = "Set VIDEOXL_CACHE_DIR to another folder."
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 Loaded = TypeVar("Loaded")
 
@@ -75,7 +74,10 @@ class MemoryCache:
         """
         folder = os.environ.get("VIDEOXL_CACHE_DIR") or platformdirs.user_cache_dir("videoxl", appauthor=False)
         size = os.environ.get("VIDEOXL_CACHE_SIZE")
-        limit = parse_size(size, "VIDEOXL_CACHE_SIZE") if size else DEFAULT_LIMIT
+        try:
+            limit = parse_size(size) if size else DEFAULT_LIMIT
+        except ValueError as error:
+            raise MemoryFileError(f"VIDEOXL_CACHE_SIZE: {error}", "Give for example 20GB or 500MB.") from None
         try:
             return cls(Path(folder).expanduser() / "memories", limit)
         except RuntimeError:
@@ -235,15 +237,3 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
     except OSError as error:
         raise CacheError(f"{path.parent}: cannot be read ({error.strerror})", _ELSEWHERE) from None
     return status.st_dev, status.st_ino, status.st_size
-
-
-def parse_size(text: str, name: str) -> int:
-    """Return bytes from "20GB", "1.5 TB" or "0".
-
-    Raises:
-        MemoryFileError: it is no size; the message gives the setting's name.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", text.upper())
-    if match is None:
-        raise MemoryFileError(f"{name}: {text!r} is not a size", "Give for example 20GB or 500MB.")
-    return int(float(match[1]) * _UNITS[match[2]])

@@ -8,7 +8,7 @@ import torch
 
 from ..config import ModelConfig
 from ..errors import BudgetError, CheckpointError
-from ..machine import CoreMeter, free_memory_bytes
+from ..machine import CoreMeter, free_memory_bytes, own_memory_bytes
 
 _METER = CoreMeter()
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -43,14 +43,38 @@ def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     return DTYPES[dtype]
 
 
-def free_slots(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> int | None:
-    """Return how many slots of keys and values fit the free memory of the device; None if that is unknown."""
+def limit_memory(device: torch.device, max_memory: int) -> None:
+    """Let this process have so many bytes of a GPU, and no more; nothing is done for the CPU."""
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, max_memory / total), device)
+
+
+def free_slots(
+    config: ModelConfig, device: torch.device, dtype: torch.dtype, max_memory: int | None = None
+) -> int | None:
+    """Return how many slots of keys and values fit what this process may still take of the device's memory.
+
+    Args:
+        config: of the model.
+        device: where the slots go.
+        dtype: of the slots.
+        max_memory: bytes that this process may use in all; None for what is free.
+
+    Returns:
+        None if that is unknown.
+    """
     slot_bytes = config.language.slot_size * dtype.itemsize
+    free: int | None
     if device.type == "cuda":
         # What torch holds for tensors to come is free too: else the ratio would depend on what ran before.
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0] + held) // slot_bytes
-    free = free_memory_bytes() if device.type == "cpu" else None
+        free, used = int(torch.cuda.mem_get_info(device)[0] + held), torch.cuda.memory_allocated(device)
+    else:
+        free, used = free_memory_bytes() if device.type == "cpu" else None, own_memory_bytes()
+    if max_memory is not None:
+        left = max(0, max_memory - used)
+        free = left if free is None else min(free, left)
     return None if free is None else free // slot_bytes
 
 

@@ -1,21 +1,18 @@
 """The workers of a run. A crew is given items and asked what came of them; it knows no folder."""
 
-import contextlib
-import multiprocessing
-import multiprocessing.connection
-import signal
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import RunError, VideoXLError
-from ..machine import how_ended
 from .job import Item, Job
-from .process import Done, Raised, Ready, Unready, attempt, main
+from .process import Ahead, Done, Message, Raised, Ready, Unready, attempt
+from .turn import Amount, Turn
 
 _SETUP_DEATHS = 3  # in a row, and a device is given up: a machine that is short of memory may have some again
-_END_SECONDS = 5.0
+
+OnAmount = Callable[[int, Item, Amount], None]
+"""Told how far a worker is with its item."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,12 @@ class Report:
 
 
 class Crew(Protocol):
-    """Workers, each with at most one item. They are named by numbers from 0."""
+    """Workers. They are named by numbers from 0."""
+
+    @property
+    def size(self) -> int:
+        """Number of workers, also of those that are not set up yet."""
+        ...
 
     @property
     def busy(self) -> bool:
@@ -44,15 +46,21 @@ class Crew(Protocol):
         ...
 
     def free(self) -> list[int]:
-        """Return the workers that can be given an item."""
+        """Return the workers that have no item and can be given one."""
+        ...
+
+    def ahead(self) -> list[int]:
+        """Return the workers that have one item and can be given the next."""
         ...
 
     def give(self, worker: int, item: Item) -> None:
-        """Give an item to a free worker."""
+        """Give an item to a worker; behind the one that it may have."""
         ...
 
     def wait(self) -> list[Report]:
         """Wait until something happens; it need not be about an item.
+
+        A worker that is lost had the item that is reported; the next one, if it had that too, is not with it any more.
 
         Raises:
             VideoXLError: no worker is left, or can be set up.
@@ -67,8 +75,11 @@ class Crew(Protocol):
 class Here:
     """One worker, in this process. What `job.setup` raises is raised here."""
 
-    def __init__(self, job: Job, device: str) -> None:
+    size = 1
+
+    def __init__(self, job: Job, device: str, on_amount: OnAmount) -> None:
         self._worker = job.setup(device)
+        self._on_amount = on_amount
         self._item: Item | None = None
 
     @property
@@ -80,6 +91,10 @@ class Here:
         """See `Crew`."""
         return [] if self.busy else [0]
 
+    def ahead(self) -> list[int]:
+        """See `Crew`: nobody looks ahead."""
+        return []
+
     def give(self, worker: int, item: Item) -> None:
         """See `Crew`."""
         self._item = item
@@ -88,130 +103,151 @@ class Here:
         """See `Crew`: does the item."""
         assert self._item is not None
         item, self._item = self._item, None
-        return [Report(0, item, attempt(self._worker, item))]
+        turn = Turn(lambda amount: self._on_amount(0, item, amount))
+        return [Report(0, item, attempt(self._worker, item, turn))]
 
     def close(self) -> None:
         """See `Crew`."""
 
 
+class Line(Protocol):
+    """The way to a worker that is elsewhere, and that does `process.serve`."""
+
+    def send(self, item: Item) -> None:
+        """Send an item. A worker that has ended is noticed by `receive`."""
+        ...
+
+    def receive(self) -> Message:
+        """Return the next message, which is there or will be soon.
+
+        Raises:
+            EOFError: the worker has ended.
+        """
+        ...
+
+    def end(self) -> str:
+        """End a worker that is ending, and return how it did, for example "was ended by SIGKILL"."""
+        ...
+
+    def kill(self) -> None:
+        """End the worker at once."""
+        ...
+
+
+class Employer(Protocol):
+    """Has workers elsewhere: in processes of this machine, or on others."""
+
+    def devices(self, most: int) -> Sequence[str]:
+        """Return where workers are to be hired, at most so many.
+
+        Raises:
+            VideoXLError: there is no place.
+        """
+        ...
+
+    def hire(self, job: Job, device: str) -> Line:
+        """Begin a worker."""
+        ...
+
+    def wait(self, lines: Sequence[Line]) -> Sequence[Line]:
+        """Wait until there is something to receive, and return the lines on which there is."""
+        ...
+
+
 @dataclass
 class _Slot:
-    """The place of a worker, and the process that fills it at the moment."""
+    """The place of a worker, the way to the one that fills it at the moment, and its item and the next."""
 
     device: str
-    process: multiprocessing.process.BaseProcess
-    connection: multiprocessing.connection.Connection
+    line: Line
     ready: bool = False
-    item: Item | None = None
+    ahead: bool = False
+    items: list[Item] = field(default_factory=list)
     setup_deaths: int = 0
 
 
-class Spawned:
-    """One process a device. A process that ends is replaced, unless it cannot be set up; none outlives this one."""
+class Elsewhere:
+    """Workers of an employer. One that ends is replaced, unless it cannot be set up; none outlives this crew."""
 
-    def __init__(self, job: Job, devices: Sequence[str]) -> None:
-        self._job = job
+    def __init__(self, job: Job, employer: Employer, most: int, on_amount: OnAmount) -> None:
+        self._job, self._employer, self._on_amount = job, employer, on_amount
         self._slots: dict[int, _Slot] = {}
         self._error: VideoXLError = RunError("no device is given", "Name at least one, for example cpu.")
         try:
-            for worker, device in enumerate(devices):
-                self._slots[worker] = self._spawn(device)
+            for worker, device in enumerate(employer.devices(most)):
+                self._slots[worker] = _Slot(device, employer.hire(job, device))
         except BaseException:  # also Ctrl-C; a job that cannot be pickled
             self.close()
             raise
 
     @property
+    def size(self) -> int:
+        """See `Crew`."""
+        return len(self._slots)
+
+    @property
     def busy(self) -> bool:
         """See `Crew`."""
-        return any(slot.item is not None for slot in self._slots.values())
+        return any(slot.items for slot in self._slots.values())
 
     def free(self) -> list[int]:
         """See `Crew`."""
-        return [worker for worker, slot in self._slots.items() if slot.ready and slot.item is None]
+        return [worker for worker, slot in self._slots.items() if slot.ready and not slot.items]
+
+    def ahead(self) -> list[int]:
+        """See `Crew`."""
+        return [worker for worker, slot in self._slots.items() if slot.ahead and len(slot.items) == 1]
 
     def give(self, worker: int, item: Item) -> None:
         """See `Crew`."""
-        slot = self._slots[worker]
-        slot.item = item
-        with contextlib.suppress(OSError):  # it has just ended: `wait` finds the end of its connection
-            slot.connection.send(item)
+        self._slots[worker].items.append(item)
+        self._slots[worker].line.send(item)
 
     def wait(self) -> list[Report]:
         """See `Crew`."""
         if not self._slots:
             raise self._error
-        ready = multiprocessing.connection.wait([slot.connection for slot in self._slots.values()])
-        workers = [worker for worker, slot in self._slots.items() if slot.connection in ready]
+        ready = self._employer.wait([slot.line for slot in self._slots.values()])
+        workers = [worker for worker, slot in self._slots.items() if slot.line in ready]
         return [report for worker in workers if (report := self._receive(worker)) is not None]
 
     def close(self) -> None:
         """See `Crew`."""
         for slot in self._slots.values():
-            slot.process.kill()
+            slot.line.kill()
         for slot in self._slots.values():
-            slot.process.join()
-            slot.connection.close()
-
-    def _spawn(self, device: str) -> _Slot:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=main, args=(self._job, device, theirs), daemon=True)
-        with _ctrl_c_held_back():
-            process.start()
-        theirs.close()  # so that the connection ends when the process does
-        return _Slot(device, process, ours)
+            slot.line.end()
 
     def _receive(self, worker: int) -> Report | None:
         slot = self._slots[worker]
         try:
-            message = slot.connection.recv()
-        except (EOFError, OSError):  # also in the middle of a message
+            message = slot.line.receive()
+        except EOFError:
             return self._lost(worker)
         if isinstance(message, Ready):
             slot.ready, slot.setup_deaths = True, 0
             return None
         if isinstance(message, Unready):
             self._error = message.error
-            self._end(self._slots.pop(worker))
+            self._slots.pop(worker).line.end()
             return Report(worker, None, Lost(str(message.error), replaced=False))
-        item, slot.item = slot.item, None
-        return Report(worker, item, message)
+        if isinstance(message, Amount):
+            self._on_amount(worker, slot.items[0], message)
+            return None
+        slot.ahead = isinstance(message, Ahead)
+        return None if isinstance(message, Ahead) else Report(worker, slot.items.pop(0), message)
 
     def _lost(self, worker: int) -> Report:
         slot = self._slots.pop(worker)
-        reason = self._end(slot)
+        reason = slot.line.end()
         deaths = 0 if slot.ready else slot.setup_deaths + 1
         replaced = deaths < _SETUP_DEATHS
         if replaced:
-            self._slots[worker] = self._spawn(slot.device)
-            self._slots[worker].setup_deaths = deaths
+            line = self._employer.hire(self._job, slot.device)
+            self._slots[worker] = _Slot(slot.device, line, setup_deaths=deaths)
         else:
             self._error = RunError(
                 f"the worker on {slot.device} {reason} while it was set up",
                 "See that the device has enough memory, or use fewer workers.",
             )
-        return Report(worker, slot.item, Lost(reason, replaced))
-
-    @staticmethod
-    def _end(slot: _Slot) -> str:
-        """Return how the process of a slot ended; it is ending, and given some seconds."""
-        slot.connection.close()
-        slot.process.join(_END_SECONDS)
-        slot.process.kill()
-        slot.process.join()
-        assert slot.process.exitcode is not None
-        return how_ended(slot.process.exitcode)
-
-
-@contextlib.contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Let a process start deaf to Ctrl-C, which the terminal sends to all; this one hears of it afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows: the process is deaf once it is in `main`
-        yield
-        return
-    resource_tracker.ensure_running()  # the first process would start it, which lifts the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return Report(worker, slot.items[0] if slot.items else None, Lost(reason, replaced))

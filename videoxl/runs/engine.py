@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .crew import Crew, Here, Lost, Report, Spawned
-from .events import Event, ItemDone, ItemFailed, ItemStarted, WorkerLost
+from .crew import Crew, Elsewhere, Here, Lost, Report
+from .events import Event, ItemDone, ItemFailed, ItemProgress, ItemStarted, WorkerLost
 from .folder import RunFolder
 from .job import Item, Job
 from .process import Done, Raised
 from .rows import decode
+from .spawned import Spawned
 from .state import load_results, state
+from .turn import Amount
 
 __all__ = ["RunSummary", "load_results", "run", "state"]
 
@@ -50,6 +52,7 @@ def run(
     isolate: bool = False,
     retries: int = 2,
     retry_failed: bool = False,
+    ordered: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> RunSummary:
     """Do all items that are not done yet.
@@ -67,6 +70,8 @@ def run(
         isolate: spawn a process for one device too, so that an item that ends its process does not end the run.
         retries: how often an item is tried again whose worker's process ended.
         retry_failed: also do those that failed before.
+        ordered: at the end, put the rows in `results.jsonl` in the order of the items; else they stay in the order in
+            which they were finished.
         on_event: told of all that happens, in this process.
 
     Raises:
@@ -82,12 +87,18 @@ def run(
         notify(before)
         if opened.waiting:
             crew: Crew
+
+            def on_amount(worker: int, item: Item, amount: Amount) -> None:
+                notify(ItemProgress(item, worker, amount))
+
             if len(devices) == 1 and not isolate:
-                crew = Here(job, devices[0])
+                crew = Here(job, devices[0], on_amount)
             else:
-                crew = Spawned(job, devices[: len(opened.waiting)])
+                crew = Elsewhere(job, Spawned(devices), len(opened.waiting), on_amount)
             with contextlib.closing(crew):
                 _Work(opened, crew, retries, notify).do_all()
+        if ordered:
+            opened.order_results()
         after = opened.progress
     resumed = before.done + before.failed
     return RunSummary(after.done, after.failed, after.total, resumed, time.perf_counter() - began)
@@ -99,23 +110,39 @@ class _Work:
     def __init__(self, folder: RunFolder, crew: Crew, retries: int, notify: Notify) -> None:
         self._folder, self._crew, self._retries, self._notify = folder, crew, retries, notify
         self._waiting = deque(folder.waiting)
+        self._next: dict[int, Item] = {}  # by worker: given while that still has another
         self._losses: Counter[str] = Counter()
+        self._suspects: set[str] = set()  # were with a worker when that ended
 
     def do_all(self) -> None:
         while self._waiting or self._crew.busy:
-            for worker in self._crew.free():
-                if self._waiting:
-                    item = self._waiting.popleft()
-                    self._folder.start(item, worker)
-                    self._notify(ItemStarted(item, worker))
-                    self._crew.give(worker, item)
+            self._hand_out()
             for report in self._crew.wait():
                 self._record(report)
 
+    def _hand_out(self) -> None:
+        for worker in self._crew.free():
+            if self._waiting:
+                item = self._waiting.popleft()
+                self._start(item, worker)
+                self._crew.give(worker, item)
+        for worker in self._crew.ahead():
+            # Only while there is one for everybody who may be free soon; and none that may end the work of another.
+            if len(self._waiting) >= self._crew.size and self._waiting[0].key not in self._suspects:
+                self._next[worker] = self._waiting.popleft()
+                self._crew.give(worker, self._next[worker])
+
+    def _start(self, item: Item, worker: int) -> None:
+        self._folder.start(item, worker)
+        self._notify(ItemStarted(item, worker))
+
     def _record(self, report: Report) -> None:
-        item, outcome = report.item, report.outcome
+        item, outcome, following = report.item, report.outcome, self._next.pop(report.worker, None)
         if isinstance(outcome, Lost):
             self._notify(WorkerLost(report.worker, item, outcome.reason, outcome.replaced))
+            if following is not None:
+                self._suspects.add(following.key)
+                self._waiting.appendleft(following)
             if item is not None:
                 self._lost_with(item, outcome.reason)
             return
@@ -126,10 +153,13 @@ class _Work:
             self._notify(self._folder.progress)
         elif isinstance(outcome, Raised):
             self._fail(item, outcome.error, outcome.message)
+        if following is not None:
+            self._start(following, report.worker)
 
     def _lost_with(self, item: Item, reason: str) -> None:
         """Let an item wait again that was with a worker when that ended; behind the others, which may be harmless."""
         self._losses[item.key] += 1
+        self._suspects.add(item.key)
         if self._losses[item.key] > self._retries:
             self._fail(item, "WorkerLost", f"its worker {reason}, {self._losses[item.key]} times")
             return

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .job import Item
+from .turn import Amount
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,21 @@ class ItemStarted:
 
     item: Item
     worker: int
+
+
+@dataclass(frozen=True)
+class ItemProgress:
+    """How far a worker is with its item; told a few times a second at most, and by jobs that know it.
+
+    Args:
+        item: which.
+        worker: which.
+        amount: so many frames, or chapters, or what it may be.
+    """
+
+    item: Item
+    worker: int
+    amount: Amount
 
 
 @dataclass(frozen=True)
@@ -71,4 +87,4 @@ class WorkerLost:
     replaced: bool
 
 
-Event = Progress | ItemStarted | ItemDone | ItemFailed | WorkerLost
+Event = Progress | ItemStarted | ItemProgress | ItemDone | ItemFailed | WorkerLost

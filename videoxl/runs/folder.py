@@ -53,7 +53,7 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
 
     def __init__(self, path: Path, settings: dict[str, Any], items: Sequence[Item], retry_failed: bool) -> None:
         keys = _unique([item.key for item in items])
-        self._path = path
+        self._path, self._places = path, {key: place for place, key in enumerate(keys)}
         with contextlib.ExitStack() as opened:
             self._lock = opened.enter_context(contextlib.closing(_lock(path)))
             _keep_settings(path, settings)
@@ -104,6 +104,17 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
         self._failures.append(rows.encode(item.key, item.label | {"error": error, "message": message}))
         self._journal.fail(item.key, error, message)
         self._failed += 1
+
+    def order_results(self) -> None:
+        """Put `results.jsonl` in the order of the items; rows of items that are no longer given come last.
+
+        Raises:
+            RunError: it cannot be written, and is as it was.
+        """
+        results, _ = rows.read(self._path / RESULTS)
+        keys = sorted(results, key=lambda key: self._places.get(key, len(self._places)))
+        if keys != [*results]:
+            self._results.replace("".join(rows.lines(results[key]) for key in keys))
 
     def give_back(self, item: Item) -> None:
         """Note that an item waits again."""

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from .turn import Turn
+
 
 @dataclass(frozen=True)
 class Item:
@@ -38,9 +40,10 @@ class Produced:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-Worker = Callable[[Item], Rows | Produced]
+Worker = Callable[[Item, Turn], Rows | Produced]
 """Does one item: returns its row, or a list of rows, at least one, of which a run keeps all or none. Rows are JSON and
-have no fields `key` and `of`, which the run adds. An exception fails the item and nothing else."""
+have no fields `key` and `of`, which the run adds. An exception fails the item and nothing else. Of its turn it may make
+what use it likes."""
 
 
 class Job(Protocol):

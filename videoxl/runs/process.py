@@ -1,16 +1,21 @@
-"""Doing items one by one: `attempt` in any process, and the main function of a spawned one."""
+"""Doing items one by one: `attempt` anywhere, `serve` where items come from elsewhere, and a spawned process for it."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import Any
 
 from ..errors import RunError, VideoXLError
 from .job import Item, Job, Produced, Worker
 from .rows import encode
+from .turn import Amount, Prepare, Turn
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,11 @@ class Unready:
     """The worker cannot be set up."""
 
     error: VideoXLError
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The worker can take its next item already, while it finishes the present one."""
 
 
 @dataclass(frozen=True)
@@ -42,38 +52,90 @@ class Raised:
     message: str
 
 
-def attempt(worker: Worker, item: Item) -> Done | Raised:
+Message = Ready | Unready | Ahead | Amount | Done | Raised
+"""What a worker says."""
+
+
+def attempt(worker: Worker, item: Item, turn: Turn) -> Done | Raised:
     """Do an item, whatever happens."""
-    began = time.perf_counter()
     try:
-        made = worker(item)
+        made = worker(item, turn)
         if not isinstance(made, Produced):
             made = Produced(made)
-        return Done(encode(item.key, made.rows), time.perf_counter() - began, made.files)
+        return Done(encode(item.key, made.rows), time.perf_counter() - turn.began, made.files)
     except Exception as error:  # a bad item must not end a night's work
         return Raised(type(error).__name__, " ".join(str(error).split()))
+
+
+def serve(job: Job, device: str, receive: Callable[[], Item], send: Callable[[Message], None]) -> None:
+    """Do items as they come, until there are no more.
+
+    Args:
+        job: makes the worker.
+        device: for the worker.
+        receive: waits for an item; EOFError is the end.
+        send: takes what is to be said; called in this thread only.
+    """
+    try:
+        worker = job.setup(device)
+    except VideoXLError as error:
+        send(Unready(error))
+        return
+    except Exception as error:  # it may not survive pickling
+        problem = f"the worker on {device} cannot be set up ({type(error).__name__}: {error})"
+        send(Unready(RunError(problem, "Try one device, in this process, for the whole traceback.")))
+        return
+    send(Ready())
+    intake = _Intake(receive, lambda: send(Ahead()))
+    with contextlib.suppress(EOFError):
+        while True:
+            free = time.perf_counter()
+            taken = intake.take()
+            turn = Turn(send, intake.look_ahead, taken.prepared, max(free, taken.came))
+            send(attempt(worker, taken.item, turn))
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """An item, when it came, and what `Turn` wants to know of its preparing."""
+
+    item: Item
+    came: float
+    prepared: Callable[[], Any] | None = None
+
+
+class _Intake:
+    """Takes items in; the next one may come, and be prepared, while one is done."""
+
+    def __init__(self, receive: Callable[[], Item], ask: Callable[[], None]) -> None:
+        self._receive, self._ask = receive, ask
+        self._thread = ThreadPoolExecutor(1)
+        self._next: Future[_Taken] | None = None
+
+    def take(self) -> _Taken:
+        """Wait for an item, and for its preparing if that has begun."""
+        following, self._next = self._next, None
+        return _Taken(self._receive(), time.perf_counter()) if following is None else following.result()
+
+    def look_ahead(self, prepare: Prepare) -> None:
+        if self._next is None:
+            self._ask()
+            self._next = self._thread.submit(self._take_ahead, prepare)
+
+    def _take_ahead(self, prepare: Prepare) -> _Taken:
+        item, came, made = self._receive(), time.perf_counter(), Future[Any]()
+        try:
+            made.set_result(prepare(item))
+        except Exception as error:
+            made.set_exception(error)
+        return _Taken(item, came, made.result)
 
 
 def main(job: Job, device: str, connection: Connection) -> None:
     """Serve items until the connection ends, or the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        worker = job.setup(device)
-    except VideoXLError as error:
-        connection.send(Unready(error))
-        return
-    except Exception as error:  # it may not survive pickling
-        problem = f"the worker on {device} cannot be set up ({type(error).__name__}: {error})"
-        connection.send(Unready(RunError(problem, "Try one device, in this process, for the whole traceback.")))
-        return
-    connection.send(Ready())
-    while True:
-        try:
-            item = connection.recv()
-        except EOFError:
-            return
-        connection.send(attempt(worker, item))
+    serve(job, device, connection.recv, connection.send)
 
 
 def _end_with_parent() -> None:

@@ -47,6 +47,22 @@ class RowFile:
             raise unwritable(self._path, error) from error
         self._end += len(data)
 
+    def replace(self, text: str) -> None:
+        """Write all lines anew, at once or not at all.
+
+        Raises:
+            RunError: the disk is full or the like; the file is as it was.
+        """
+        data = text.encode()
+        self._file.close()  # some systems do not replace a file that is open
+        try:
+            with atomic_write(self._path) as file:
+                file.write(data)
+            self._file = self._path.open("ab", buffering=0)
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        self._end = len(data)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -27,7 +27,12 @@ def encode(key: str, rows: Rows) -> str:
     for row in parts:
         if taken := _OURS & row.keys():
             raise ValueError(f"a row has a field named {min(taken)!r}, which is the run's")
-    return "".join(json.dumps(marks | row, allow_nan=False) + "\n" for row in parts)
+    return lines([marks | row for row in parts])
+
+
+def lines(rows: list[dict[str, Any]]) -> str:
+    """Return the lines of rows that have all fields."""
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
 
 
 def decode(text: str) -> list[dict[str, Any]]:
@@ -46,14 +51,14 @@ def read(path: Path) -> tuple[dict[str, list[dict[str, Any]]], int]:
             no crash can cause.
     """
     try:
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        written = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror})", "Check its permissions.") from error
     items: dict[str, list[dict[str, Any]]] = {}
     begun: list[dict[str, Any]] = []  # rows of an item that is not whole yet
     at = whole = 0
     damaged: int | None = None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(written, 1):
         at += len(line)
         row = _row(line)
         if row is None or (begun and row["key"] != begun[0]["key"]):

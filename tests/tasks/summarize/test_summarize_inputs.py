@@ -74,6 +74,7 @@ def test_a_manifest(tmp_path: Path, kind: str) -> None:
         )
     else:
         path.write_text("\n\n".join(json.dumps(row) for row in rows))
+    (tmp_path / "a.mp4").touch()  # what is not there fails in its turn
     assert read_inputs([str(path)], tmp_path).sources == [
         Source("first", str(tmp_path / "a.mp4"), "Who, and why?", 90.0, 120.0, "auto"),
         Source("/b.mp4", "/b.mp4", ratio=8, max_frames=64),
@@ -112,7 +113,13 @@ def test_manifests_that_cannot_be_read(tmp_path: Path, name: str, text: str, pro
 
 def test_arguments_that_mean_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for argument, problem in (("empty", "no videos there"), ("*.mp4", "no file is named like this")):
+    (tmp_path / "gone.jsonl").write_text('{"video": "a.mp4"}\n{"video": "b.mp4"}')
+    for argument, problem in (
+        ("empty", "no videos there"),
+        ("*.mp4", "no file is named like this"),
+        ("no.mp4", r"no\.mp4: no such file$"),
+        ("gone.jsonl", r"a\.mp4: no such file, nor any of 1 more$"),
+    ):
         with pytest.raises(RunError, match=problem):
             read_inputs([str(tmp_path / argument)], tmp_path / "out")
     (tmp_path / "latin.csv").write_bytes(b"video\n\xe4.mp4\n")

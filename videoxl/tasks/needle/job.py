@@ -1,12 +1,12 @@
 """The work of one cell: all trials of a haystack, length and depth."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ...model import VideoXL
-from ...runs.job import Item
+from ...runs.job import Item, Worker
+from ...runs.turn import Turn
 from .haystacks import Haystack, open_haystacks
 from .needles import Needle, load_needles
 from .settings import ROOM, NeedleSettings, most_shown
@@ -24,7 +24,7 @@ class NeedleJob:
 
     settings: NeedleSettings
 
-    def setup(self, device: str) -> Callable[[Item], list[dict[str, Any]]]:
+    def setup(self, device: str) -> Worker:
         """Load the model on a device and return the function that does a cell."""
         settings = self.settings
         model = VideoXL.from_pretrained(settings.model, device, settings.dtype)
@@ -53,14 +53,15 @@ class CellWorker:
         self._haystacks = {haystack.name: haystack for haystack in haystacks}
         self._watcher = Watcher(model, settings.ratio, ROOM, most_shown(settings, needles))
 
-    def __call__(self, item: Item) -> list[dict[str, Any]]:
+    def __call__(self, item: Item, turn: Turn) -> list[dict[str, Any]]:
         """Return a row for every question of a cell; README says what the fields are."""
         settings, rules = self._settings, self._settings.rules()
         haystack, length, depth = (item.data[name] for name in ("haystack", "length", "depth"))
         rows = []
         # Videos whose first needle comes later share more with those before them.
         made = trials(self._needles, settings.trial_options, length, depth)
-        for trial in sorted(made, key=lambda trial: trial.places[0]):
+        for number, trial in enumerate(sorted(made, key=lambda trial: trial.places[0])):
+            turn.report(number, len(made), "trials")
             began, work = time.perf_counter(), Work()
             memory = self._watcher.watch(self._haystacks[haystack], length, trial.shown, trial.places, work)
             for needle in trial.asked:

@@ -130,23 +130,3 @@ def read_summary(folder: Path) -> tuple[str, dict[str, Any]]:
         return (folder / "summary.md").read_text(), json.loads((folder / "summary.json").read_bytes())
     except OSError:
         raise RunError(f"{folder}: no cell is finished", "Look at failures.jsonl in it.") from None
-
-
-def devices(name: str, workers: int) -> list[str]:
-    """Return a device for each worker: "auto" spreads them over the GPUs, or over the CPU's cores if there is none.
-
-    Raises:
-        RunError: more workers are asked for than there are GPUs.
-    """
-    if workers == 1:
-        return [name]
-    if name not in ("auto", "cuda"):
-        return [name] * workers
-    import torch
-
-    gpus = torch.cuda.device_count()
-    if not gpus:
-        return ["cpu"] * workers
-    if workers > gpus:
-        raise RunError(f"{workers} workers for {gpus} GPUs", "Give at most one worker a GPU.")
-    return [f"cuda:{index}" for index in range(workers)]

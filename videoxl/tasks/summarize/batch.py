@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...checkpoints.loading import worker_devices
 from ...runs.engine import RunSummary, load_results, run, state
 from ...runs.events import Event, ItemDone
 from ...runs.rowfile import write_file
@@ -20,9 +21,11 @@ def summarize(
     *,
     formats: Collection[str] = (),
     device: str = "auto",
+    workers: int | None = None,
     isolate: bool = True,
     retries: int = 2,
     retry_failed: bool = False,
+    ordered: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> RunSummary:
     """Summarise all videos that are not summarised yet; what is finished is kept, whatever happens.
@@ -36,9 +39,11 @@ def summarize(
         job: how they are summarised.
         formats: of texts, names of `texts.FORMATS`.
         device: see `VideoXL.from_pretrained`.
-        isolate: summarise in a process of its own, so that a video that ends it does not end the run.
+        workers: processes that share the videos; None is one for each device. See `worker_devices`.
+        isolate: a single worker too has a process of its own, so that a video that ends it does not end the run.
         retries: how often a video is tried again that ended the process.
         retry_failed: also try those that failed before.
+        ordered: see `runs.engine.run`.
         on_event: told of all that happens.
 
     Raises:
@@ -59,10 +64,11 @@ def summarize(
         job.settings,
         [source.item for source in sources],
         job,
-        devices=[device],
+        devices=worker_devices(job.folder, device, job.dtype, workers),
         isolate=isolate,
         retries=retries,
         retry_failed=retry_failed,
+        ordered=ordered,
         on_event=told,
     )
     rows = load_results(output)

@@ -74,15 +74,15 @@ def read_inputs(arguments: Sequence[str], output: Path) -> Inputs:
     """Return the videos that are meant.
 
     A folder stands for the videos in it and in the folders below, hidden ones left out. A manifest is a file that ends
-    in .jsonl or .csv. Everything else is a video, also what does not exist: it fails in its turn. What is named twice
-    is done twice, under two ids.
+    in .jsonl or .csv. Everything else is a video, also what does not exist while others do: it fails in its turn. What
+    is named twice is done twice, under two ids.
 
     Args:
         arguments: paths, and patterns such as "talks/*.mp4".
         output: of the run; what is in it is no input.
 
     Raises:
-        RunError: nothing is meant, or a manifest cannot be read.
+        RunError: nothing is meant, nothing of it exists, or a manifest cannot be read.
     """
     found = Inputs()
     for argument in arguments:
@@ -95,6 +95,11 @@ def read_inputs(arguments: Sequence[str], output: Path) -> Inputs:
                 found.sources.append(Source("", path))
     if not found.sources:
         raise RunError(f"{', '.join(arguments)}: no videos there", "Give video files, a folder, or a manifest.")
+    if not any(os.path.lexists(source.path) for source in found.sources):
+        more = len(found.sources) - 1
+        raise RunError(
+            f"{found.sources[0].path}: no such file" + (f", nor any of {more} more" if more else ""), "Check the path."
+        )
     return Inputs(_named(found.sources), found.passed_over)
 
 

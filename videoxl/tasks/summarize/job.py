@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints.layout import folder_digest
 from ...clock import clock
 from ...options import AnswerOptions, ChapterOptions, WatchOptions
+from ...planning.watch_plan import WatchPlan
 from ...preview import Preview
 from ...runs.job import Item, Produced, Worker
+from ...runs.turn import Turn
+from ...video.sources import FrameStream
 from ...video.video import Video
 from .chapters import Span, find_chapters
 from .inputs import Source
@@ -42,6 +45,7 @@ class SummaryJob:
         watch: how videos are watched; a source may change some of it.
         answer: how texts are generated.
         chapters: where videos are cut.
+        max_memory: see `VideoXL.from_pretrained`.
     """
 
     folder: Path
@@ -51,11 +55,12 @@ class SummaryJob:
     watch: WatchOptions = field(default_factory=WatchOptions)
     answer: AnswerOptions = field(default_factory=AnswerOptions)
     chapters: ChapterOptions = field(default_factory=ChapterOptions)
+    max_memory: int | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
         """All that a row depends on besides its source, for the folder of a run."""
-        said = {name: value for name, value in asdict(self).items() if name != "folder"}
+        said = {name: value for name, value in asdict(self).items() if name not in ("folder", "max_memory")}
         return {"task": "summary", **said, "weights": folder_digest(self.folder)}
 
     def check(self, prompts: list[str]) -> None:
@@ -68,38 +73,57 @@ class SummaryJob:
         """Load the model, and return the function that summarises a video with it."""
         from ...model import VideoXL
 
-        return _Summarizer(self, VideoXL.from_pretrained(self.folder, device, self.dtype))
+        return _Summarizer(self, VideoXL.from_pretrained(self.folder, device, self.dtype, self.max_memory))
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A video of which the first frames are being decoded."""
+
+    video: Video
+    watch: WatchOptions
+    plan: WatchPlan
+    stream: FrameStream
+    began: float
+    seconds: float
 
 
 class _Summarizer:
-    """A worker: an item to its row."""
+    """A worker: an item to its row. While one video is described, the next one is opened."""
 
     def __init__(self, job: SummaryJob, model: "VideoXL") -> None:
         self._job, self._model = job, model
         self._preview = Preview(job.folder)
 
-    def __call__(self, item: Item) -> Produced:
-        began = time.perf_counter()
+    def __call__(self, item: Item, turn: Turn) -> Produced:
         source = Source(**item.data)
-        prompt = source.prompt or self._job.prompts.summary
-        video = Video(source.path)
-        asked = {name: getattr(source, name) for name in ("start", "end", "ratio", "max_frames")}
-        watch = replace(self._job.watch, **{name: value for name, value in asked.items() if value is not None})
-        room = max(_room(self._preview, text, self._job.answer) for text in (prompt, self._job.prompts.chapter))
+        opened: _Opened = turn.prepared() or self._open(item)
+        video, watch = opened.video, opened.watch
         features: list[np.ndarray] = []
-        plan = self._model.plan(video, options=watch, room=room)
-        stream = Thumbnails(plan.open())
-        watched = self._model.watch_plan(plan, stream=stream, on_features=lambda seen: features.append(_coarse(seen)))
+        thumbnails = Thumbnails(opened.stream)
+        turn.report(0, len(opened.plan), "frames")
+        watched = self._model.watch_plan(
+            opened.plan,
+            lambda now: turn.report(now.frames_done, now.frames_total, "frames"),
+            thumbnails,
+            lambda seen: features.append(_coarse(seen)),
+        )
+        turn.look_ahead(self._open)
         memory = watched.memory
         now = time.perf_counter()
         spans = self._spans(features, memory, video, watch)
-        chapters = [self._describe(memory, span, number) for number, span in enumerate(spans, 1)]
-        timings = watched.timings | {"chapters": time.perf_counter() - now}
+        chapters: list[dict[str, Any]] = []
+        for span in spans:
+            turn.report(len(chapters), len(spans), "chapters")
+            chapters.append(self._describe(memory, span, len(chapters) + 1))
+        timings = {"ahead": max(0.0, turn.began - opened.began), "open": opened.seconds}
+        timings |= watched.timings | {"chapters": time.perf_counter() - now}
         lines = [f"{clock(chapter['start'])} {chapter['title']}" for chapter in chapters]
+        prompt = source.prompt or self._job.prompts.summary
         prompt = with_chapters(prompt, lines, list_room(prompt, self._model.config.max_positions))
         answer = self._model.ask(memory, prompt, options=self._job.answer)
-        timings |= {"summary": answer.timings["answer"], "total": time.perf_counter() - began}
-        sheet, about = stream.sheet([(span.start + span.end) / 2 for span in spans])
+        timings |= {"summary": answer.timings["answer"], "total": time.perf_counter() - turn.began}
+        sheet, about = thumbnails.sheet([(span.start + span.end) / 2 for span in spans])
         name = f"sheets/{file_name(source.id)}-{hashlib.sha256(os.fsencode(item.key)).hexdigest()[:8]}.webp"
         row = {
             "id": source.id,
@@ -124,6 +148,18 @@ class _Summarizer:
             "sheet": {"file": name, **about},
         }
         return Produced(row, {name: sheet})
+
+    def _open(self, item: Item) -> _Opened:
+        """Begin to decode a video; no more than a few chunks of frames wait. The device is not needed for it."""
+        began = time.perf_counter()
+        source = Source(**item.data)
+        video = Video(source.path)
+        asked = {name: getattr(source, name) for name in ("start", "end", "ratio", "max_frames")}
+        watch = replace(self._job.watch, **{name: value for name, value in asked.items() if value is not None})
+        prompts = (source.prompt or self._job.prompts.summary, self._job.prompts.chapter)
+        room = max(_room(self._preview, text, self._job.answer) for text in prompts)
+        plan = self._preview.plan(video, watch, room)
+        return _Opened(video, watch, plan, plan.open(), began, time.perf_counter() - began)
 
     def _spans(
         self, features: "list[np.ndarray]", memory: "VisualMemory", video: Video, watch: WatchOptions

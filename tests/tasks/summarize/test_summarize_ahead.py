@@ -1,0 +1,35 @@
+"""A video that was opened while another one was described is summarised as ever."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from videoxl.errors import VideoError
+from videoxl.options import AnswerOptions, WatchOptions
+from videoxl.runs.turn import Amount, Prepare, Turn
+from videoxl.tasks.summarize.inputs import Source
+from videoxl.tasks.summarize.job import SummaryJob
+from videoxl.tasks.summarize.prompts import Prompts
+
+
+def ignore(amount: Amount) -> None:
+    pass
+
+
+def test_opened_ahead(model_folder: Path, clip: Path) -> None:
+    prompts = Prompts("What is shown?", "What is it about?")
+    watch = WatchOptions(max_frames=70, fps=None)  # more than two chunks
+    worker = SummaryJob(model_folder, "tiny", prompts, watch=watch, answer=AnswerOptions(4)).setup("cpu")
+    item = Source(str(clip), str(clip)).item
+    prepare: list[Prepare] = []
+    told: list[Amount] = []
+    first: Any = worker(item, Turn(told.append, prepare.append))
+    opened = prepare[0](item)
+    second: Any = worker(item, Turn(ignore, prepared=lambda: opened))
+    times = [made.rows.pop("timings") for made in (first, second)]
+    assert first == second and first.rows["frames"] == 70
+    assert times[0]["ahead"] == 0 and times[1]["ahead"] >= times[1]["open"] > 0
+    assert (told[0].done, told[0].total, told[0].what) == (0, 70, "frames")
+    with pytest.raises(VideoError, match="no such file"):
+        prepare[0](Source("gone", str(clip.with_name("gone.mp4"))).item)
