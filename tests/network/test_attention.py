@@ -52,6 +52,16 @@ def test_the_probe_sees_the_weights_that_were_used(monkeypatch, limit) -> None:
     assert list(probe.seen) == [0, 1]
 
 
+@pytest.mark.parametrize("num_keys", [5, 128, 300, 1024])
+def test_a_sum_in_pieces_is_the_sum(num_keys: int) -> None:
+    weights = torch.randn(2, 3, 7, num_keys).softmax(-1)
+    values = torch.randn(2, 3, 1100, 16)[:, :, :num_keys]  # a view of longer buffers
+    torch.testing.assert_close(attention._in_pieces(weights, values), weights @ values)
+    halves = attention._in_pieces(weights.bfloat16(), values.bfloat16())
+    assert halves.dtype == torch.bfloat16
+    torch.testing.assert_close(halves.float(), weights @ values, atol=0.02, rtol=0.02)
+
+
 def test_what_inference_mode_has_cached_does_not_break_training() -> None:
     interleave._order.cache_clear()
     rotary._frequencies.cache_clear()

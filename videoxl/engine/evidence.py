@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..memory.value import VisualMemory
 from ..network.qwen2 import VSTQwen2
@@ -44,8 +45,7 @@ class AttentionTrace:
 
     def __init__(self, num_slots: int) -> None:
         self._num_slots = num_slots
-        self._sum: Tensor | None = None
-        self._count = 0
+        self._sum: Tensor | None = None  # the last entry counts
 
     def rows(self, num_queries: int) -> slice:
         """Return the last query."""
@@ -53,15 +53,18 @@ class AttentionTrace:
 
     def take(self, layer: int, weights: Tensor) -> None:
         """Add the weights, float32 [1, heads, 1, keys], averaged over heads; layers may be on several devices."""
-        mean = weights[0, :, 0, : self._num_slots].mean(0)
-        self._sum = mean if self._sum is None else self._sum + mean.to(self._sum.device)
-        self._count += 1
+        mean = F.pad(weights[0, :, 0, : self._num_slots].mean(0), (0, 1), value=1.0)
+        if self._sum is None:
+            self._sum = mean
+        else:
+            self._sum += mean.to(self._sum.device)  # in place: a forward that is replayed adds it again
 
     def mean(self) -> np.ndarray:
         """Return the mean over tokens, layers and heads, float64 [slots]."""
         if self._sum is None:
             return np.zeros(self._num_slots)
-        return (self._sum / self._count).cpu().numpy().astype(np.float64)
+        sums = self._sum.cpu().numpy().astype(np.float64)
+        return sums[:-1] / sums[-1]
 
 
 @torch.no_grad()

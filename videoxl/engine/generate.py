@@ -16,7 +16,9 @@ from ..memory.value import VisualMemory
 from ..network.attention import AttentionProbe
 from ..network.qwen2 import VSTQwen2
 from ..options import AnswerOptions
+from .replay import TokenReader, can_replay
 
+_BEFORE_REPLAY = 4  # tokens of an answer: to record one takes about as long as so many of them
 Rule = Callable[[Tensor, Tensor], Tensor]  # (tokens so far [1, n], scores [1, vocab]) -> scores
 
 
@@ -105,8 +107,11 @@ def generate(
     if options.temperature and options.seed is not None:
         generator = torch.Generator(token_ids.device).manual_seed(options.seed)
     step_ids = token_ids[None]
-    for _ in range(options.max_new_tokens):
-        hidden = read(language, store, step_ids, probe)
+    reader: TokenReader | None = None
+    for number in range(options.max_new_tokens):
+        if number == _BEFORE_REPLAY and can_replay(language):
+            reader = TokenReader(language, store, probe)
+        hidden = read(language, store, step_ids, probe) if reader is None else reader.read(step_ids)
         logits = language.logits(hidden[:, -1])
         scores = logits.clone() if rules else logits  # a rule may work in place
         for rule in rules:

@@ -72,6 +72,15 @@ class BufferStore:
         self._keys[layer][:, :, self.length : self.length + keys.shape[2]] = keys
         self._values[layer][:, :, self.length : self.length + keys.shape[2]] = values
 
+    def at(self, place: Tensor) -> "PlacedStore":
+        """Return a store for forwards of one token that is written where a tensor [1] says; see `PlacedStore`.
+
+        The room behind what is stored is made zero: a forward reads it, masked, and it must hold numbers.
+        """
+        for buffer in (*self._keys.values(), *self._values.values()):
+            buffer[:, :, self.length :] = 0
+        return PlacedStore(place, self._keys, self._values)
+
     def advance(self, count: int) -> None:
         """Let the `count` slots that every layer has kept become part of the memory."""
         self.length += count
@@ -86,6 +95,31 @@ class BufferStore:
             (self._keys[layer][:, :, : self.length], self._values[layer][:, :, : self.length])
             for layer in sorted(self._keys)
         )
+
+
+class PlacedStore:
+    """The buffers of a store, for forwards of fixed shape: one token goes to a place, and all slots are attended to.
+
+    What is behind the place is to be masked. Nothing here counts: that is the store's own business.
+    """
+
+    length = 0
+
+    def __init__(self, place: Tensor, keys: dict[int, Tensor], values: dict[int, Tensor]) -> None:
+        self._place, self._keys, self._values = place, keys, values
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Write [b, kv_heads, 1, d] to the place and return the whole buffers."""
+        return (
+            self._keys[layer].index_copy_(2, self._place, keys),
+            self._values[layer].index_copy_(2, self._place, values),
+        )
+
+    def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Do nothing: `extend` has written them."""
+
+    def advance(self, count: int) -> None:
+        """Do nothing."""
 
 
 class GrowingStore:
