@@ -1,5 +1,6 @@
 """`videoxl summarize`: many videos, unattended."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from .options import Dtype, SamplingMode
 
 if TYPE_CHECKING:
     from videoxl.runs.engine import RunSummary
+    from videoxl.runs.state import Failure
     from videoxl.tasks.summarize.inputs import Inputs
 
 WATCH, ANSWER = WatchOptions(), AnswerOptions()
@@ -118,7 +120,7 @@ def summarize(
                 retry_failed=retry_failed,
                 on_event=display,
             )
-        failures = [{"key": f.key, "error": f.error, "message": f.message} for f in state(out).failures]
+        failures = state(out).failures
         if json:
             render.print_json(_result(done, out, failures))
         else:
@@ -136,7 +138,7 @@ def _say_passed_over(found: "Inputs") -> None:
         render.message(f"passed over, no videos: {shown}")
 
 
-def _show(rows: list[dict[str, Any]], failures: list[dict[str, str]]) -> None:
+def _show(rows: list[dict[str, Any]], failures: "Sequence[Failure]") -> None:
     """Print a table of what is done, and one of what failed."""
     if rows:
         cells = [
@@ -147,7 +149,7 @@ def _show(rows: list[dict[str, Any]], failures: list[dict[str, str]]) -> None:
     if rows and failures:
         typer.echo()
     if failures:
-        render.table(["FAILED", "ERROR", "REASON"], [[f["key"], f["error"], f["message"]] for f in failures])
+        render.failures(failures)
 
 
 def _short(text: str) -> str:
@@ -155,7 +157,8 @@ def _short(text: str) -> str:
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 
-def _result(done: "RunSummary", out: Path, failures: list[dict[str, str]]) -> dict[str, Any]:
+def _result(done: "RunSummary", out: Path, failures: "Sequence[Failure]") -> dict[str, Any]:
     """Return what `--json` prints."""
+    failed = [{"key": each.key, "error": each.error, "message": each.message} for each in failures]
     counts = {"done": done.done, "failed": done.failed, "total": done.total, "resumed": done.resumed}
-    return {"out": str(out), **counts, "seconds": round(done.seconds, 3), "failures": failures}
+    return {"out": str(out), **counts, "seconds": round(done.seconds, 3), "failures": failed}
