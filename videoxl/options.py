@@ -42,12 +42,14 @@ class ChapterOptions:
 
     Args:
         sharpness: standard deviations above the mean by which a change must stand out; less gives more chapters.
+        min_depth: a change must also be at least so deep, of up to 4, so that a scene that goes on is one chapter.
         min_seconds: no chapter is shorter, unless the video is.
         brief_seconds: what is shown no longer than this and goes away again begins no chapter.
         max_chapters: at most so many; the clearest boundaries are kept.
     """
 
     sharpness: float = 1.0
+    min_depth: float = 0.3
     min_seconds: float = 10.0
     brief_seconds: float = 3.0
     max_chapters: int = 40
