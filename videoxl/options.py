@@ -56,6 +56,23 @@ class ChapterOptions:
 
 
 @dataclass(frozen=True)
+class SpanOptions:
+    """Where in a video something is found that is looked for.
+
+    Args:
+        part_seconds: chapters are judged in parts that are no longer, so that what is short can be found.
+        part_frames: unless they would have fewer frames.
+        min_spread: how far the surest yes must be above the usual answer, in log-probability, for answers to differ.
+        max_spans: at most so many; the surest are kept.
+    """
+
+    part_seconds: float = 15.0
+    part_frames: int = 4
+    min_spread: float = 2.0
+    max_spans: int = 20
+
+
+@dataclass(frozen=True)
 class AnswerOptions:
     """How an answer is generated.
 
