@@ -20,7 +20,7 @@ from videoxl.checkpoints.hub import checkpoint_folder
 from videoxl.errors import VideoXLError
 from videoxl.runs.engine import load_results
 from videoxl.tasks.evaluation.descriptions import named_things
-from videoxl.tasks.evaluation.scene_films import CARD_SECONDS, SceneFilm, boundary_f1, write_scenes
+from videoxl.tasks.evaluation.scene_films import CARD_SECONDS, SceneFilm, boundary_f1, random_films, write_scenes
 from videoxl.tasks.summarize.batch import summarize
 from videoxl.tasks.summarize.inputs import Source
 from videoxl.tasks.summarize.job import SummaryJob
@@ -50,13 +50,11 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        films = []
-        for number in range(2 * args.videos):
-            rng = np.random.default_rng((args.seed, number))
-            is_one = number >= args.videos
-            lengths = [int(rng.integers(40, 241))] if is_one else rng.integers(12, 31, args.scenes).tolist()
-            films.append(write_scenes(folder / f"{number}.mp4", args.seed + number, lengths))
-            print(f"rendered {number + 1} of {2 * args.videos}", file=sys.stderr)
+        films = list(random_films(folder, args.seed, args.videos, args.scenes))
+        for number in range(args.videos, 2 * args.videos):
+            length = int(np.random.default_rng((args.seed, number)).integers(40, 241))
+            films.append(write_scenes(folder / f"{number}.mp4", args.seed + number, [length]))
+        print(f"{len(films)} videos rendered", file=sys.stderr)
         job = SummaryJob(checkpoint_folder(args.model), args.model, load_prompts(args.model))
         sources = [Source(film.path.stem, str(film.path)) for film in films]
         summarize(sources, folder / "out", job, device=args.device, isolate=False)

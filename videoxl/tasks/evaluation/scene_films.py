@@ -59,6 +59,13 @@ def write_scenes(path: Path, seed: int, lengths: Sequence[int], kind: str | None
     return SceneFilm(path, tuple(int(second) for second in ends[:-1]), tuple(cards), tuple(shown))
 
 
+def random_films(folder: Path, seed: int, videos: int, scenes: int) -> Iterator[SceneFilm]:
+    """Render so many videos into a folder, with so many scenes of 12 to 30 seconds each."""
+    for number in range(videos):
+        rng = np.random.default_rng((seed, number))
+        yield write_scenes(folder / f"{number}.mp4", seed + number, rng.integers(12, 31, scenes).tolist())
+
+
 def boundary_f1(found: Sequence[float], true: Sequence[float], tolerance: float = 2.0) -> float:
     """Return F1 of found boundaries; each true one is met by at most one found within `tolerance` seconds."""
     left = list(found)
