@@ -21,7 +21,7 @@ def markdown(row: Row) -> str:
     if row["task"] == SUMMARY and row["evidence"]:
         seen = ", ".join(clock_span(span["start"], span["end"]) for span in row["evidence"])
         parts.append(f"Seen at {seen}.")
-    for part in _parts(row):
+    for part in parts_of(row):
         parts += [f"## {clock_span(part['start'], part['end'])} {_line(part['title'])}", part["text"]]
     parts += [f"Warning: {_line(warning)}" for warning in row["warnings"]]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -32,14 +32,14 @@ def vtt(row: Row) -> str:
     cues = [
         # The span of a single frame has no length, and a cue must have one.
         f"{_precise(part['start'])} --> {_precise(max(part['end'], part['start'] + 1))}\n{_cue(_line(part['title']))}\n"
-        for part in _parts(row)
+        for part in parts_of(row)
     ]
     return "\n".join(["WEBVTT\n", *cues])
 
 
 def txt(row: Row) -> str:
     """Return a line a chapter or span, such as "00:12:31 Title", as video sites take them in a description."""
-    return "".join(f"{clock(part['start'])} {_line(part['title'])}\n" for part in _parts(row))
+    return "".join(f"{clock(part['start'])} {_line(part['title'])}\n" for part in parts_of(row))
 
 
 FORMATS: dict[str, Callable[[Row], str]] = {"md": markdown, "vtt": vtt, "txt": txt}
@@ -70,7 +70,7 @@ def title_of(text: str) -> str:
     return first[:1].upper() + first[1:]
 
 
-def _parts(row: Row) -> list[dict[str, Any]]:
+def parts_of(row: Row) -> list[dict[str, Any]]:
     """Return what of a video is told apart from the whole: chapters of a summary, else spans."""
     if row["task"] == SUMMARY:
         return list(row["chapters"])
