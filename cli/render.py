@@ -8,7 +8,7 @@ import time
 import traceback
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from videoxl.model import Progress
+    from videoxl.runs.state import Failure
 
 
 def printable(text: str) -> str:
@@ -212,6 +213,19 @@ def table(header: list[str], rows: list[list[str]]) -> None:
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     for row in cells:
         line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def failures(failed: "Sequence[Failure]") -> None:
+    """Print a table of the items of a run that failed; a reason that begins with its item's name is told without."""
+    rows = [[each.key, each.error, _without_name(each.message, each.key)] for each in failed]
+    table(["FAILED", "ERROR", "REASON"], rows)
+
+
+def _without_name(message: str, key: str) -> str:
+    for name in (key, key.rpartition(" [")[0]):  # what is asked for in another way has a mark behind its name
+        if name and message.startswith(f"{name}: "):
+            return message.removeprefix(f"{name}: ")
+    return message
 
 
 def markdown(text: str) -> None:

@@ -42,7 +42,7 @@ def show_run(
             render.table(["WORKER", "SECONDS", "RUNNING"], running)
         if now.failures:
             typer.echo()
-            render.table(["FAILED", "ERROR", "REASON"], [[f.key, f.error, f.message] for f in now.failures])
+            render.failures(now.failures)
 
 
 def _process(now: RunState) -> str:

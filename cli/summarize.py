@@ -1,20 +1,25 @@
 """`videoxl summarize`: many videos, unattended."""
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from videoxl.checkpoints.hub import BUNDLED
 from videoxl.clock import clock
-from videoxl.errors import RunError
+from videoxl.errors import QuestionError, RunError
 from videoxl.options import AnswerOptions, WatchOptions
 
 from . import options, render
 from .options import Dtype, SamplingMode
+from .recalling import HINT
 
 if TYPE_CHECKING:
     from videoxl.runs.engine import RunSummary
+    from videoxl.runs.state import Failure
     from videoxl.tasks.summarize.inputs import Inputs
 
 WATCH, ANSWER = WatchOptions(), AnswerOptions()
@@ -50,18 +55,42 @@ def summarize(
             show_default=False,
         ),
     ] = None,
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task",
+            metavar="summary|anomalies|ads|QUESTION",
+            help="Describe chapters and the whole; find what is abnormal, or advertisements; or answer a question, in "
+            "words or from @FILE, about every video and say where that is seen.",
+        ),
+    ] = "summary",
     prompt: Annotated[
         str | None,
         typer.Option(
             "--prompt",
             metavar="TEXT|@FILE",
-            help="Ask this about the whole; {chapters} stands for their list.",
+            help="Ask this about the whole; {chapters} in a summary, else {spans}, stands for their list.",
             show_default=False,
         ),
     ] = None,
     chapter_prompt: Annotated[
         str | None,
-        typer.Option("--chapter-prompt", metavar="TEXT|@FILE", help="Ask this about each chapter.", show_default=False),
+        typer.Option(
+            "--chapter-prompt",
+            metavar="TEXT|@FILE",
+            help="Ask this about each chapter of a summary; with anomalies and ads, about each part of a chapter, to "
+            "be answered yes or no.",
+            show_default=False,
+        ),
+    ] = None,
+    span_prompt: Annotated[
+        str | None,
+        typer.Option(
+            "--span-prompt",
+            metavar="TEXT|@FILE",
+            help="Ask this about each span that is found, in place of what there is to see, or of the question.",
+            show_default=False,
+        ),
     ] = None,
     model: options.ModelName = "videoxl-nano",
     max_frames: options.MaxFrames = WATCH.max_frames,
@@ -84,7 +113,7 @@ def summarize(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Summarise videos and their chapters into DIR.
+    """Summarise videos and their chapters into DIR, or find something in them.
 
     The same command goes on where it was stopped. A video that fails does not stop the others: the reasons are in
     failures.jsonl, and the exit status is 1. `videoxl runs show DIR` tells how far it is.
@@ -92,26 +121,30 @@ def summarize(
     with render.error_boundary(debug):
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), mode=sampling.value)
         from videoxl.tasks.summarize.inputs import read_inputs
+        from videoxl.tasks.summarize.prompts import JUDGED, SUMMARY, check_prompts, load_prompts, read_task
 
-        try:
+        with _usage():
+            task = read_task(task)
+            check_prompts(task, chapter_prompt, span_prompt, prompt)
             found = read_inputs(inputs, out)
-        except RunError as error:
-            raise typer.BadParameter(f"{error}. {error.advice}") from None
         folder = options.model_folder(model, quiet)
         from videoxl.preview import Preview
         from videoxl.runs.engine import load_results
         from videoxl.runs.state import state
         from videoxl.tasks.summarize.batch import summarize as summarize_all
         from videoxl.tasks.summarize.job import SummaryJob
-        from videoxl.tasks.summarize.prompts import load_prompts
 
         from .run_display import RunDisplay
 
-        prompts = load_prompts(Preview(folder).config.name, chapter_prompt, prompt)
+        name = Preview(folder).config.name
+        with _usage():
+            prompts = load_prompts(name, task, chapter_prompt, span_prompt, prompt)
         answering = AnswerOptions(max_new_tokens)
-        job = SummaryJob(folder, model, prompts, dtype.value, watching, answering, max_memory=max_memory)
+        job = SummaryJob(folder, model, prompts, dtype.value, watching, answering, task=task, max_memory=max_memory)
         if not quiet:
             _say_passed_over(found)
+        if name in BUNDLED and task != SUMMARY:
+            _say_limits(task, task in JUDGED and chapter_prompt is None, quiet)
         texts = {each.value for each in formats or []} - {Format.jsonl.value}
         with RunDisplay(not quiet, "videos") as display:
             done = summarize_all(
@@ -126,15 +159,37 @@ def summarize(
                 ordered=ordered,
                 on_event=display,
             )
-        failures = [{"key": f.key, "error": f.error, "message": f.message} for f in state(out).failures]
+        failures = state(out).failures
         if json:
             render.print_json(_result(done, out, failures))
         else:
-            _show(load_results(out), failures)
+            _show(load_results(out), failures, "chapters" if task == SUMMARY else "spans")
         if not quiet:
-            render.message(f"{done.done} of {done.total} videos summarised in {out / 'results.jsonl'}")
+            verb = "summarised" if task == SUMMARY else "asked about"
+            render.message(f"{done.done} of {done.total} videos {verb} in {out / 'results.jsonl'}")
         if done.failed:
             raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _usage() -> Iterator[None]:
+    """Turn errors in what was asked for into usage errors."""
+    try:
+        yield
+    except (RunError, QuestionError) as error:
+        raise typer.BadParameter(f"{error}. {error.advice}") from None
+
+
+def _say_limits(task: str, means_nothing: bool, quiet: bool) -> None:
+    """Say what the bundled model is good for, and that it is not what is asked."""
+    if not means_nothing:
+        if not quiet:
+            render.message(HINT)
+    else:
+        render.message(
+            f"warning: videoxl-nano knows only cards: what it says about {task} means nothing. "
+            "Use a published checkpoint: --model video-xl-7b"
+        )
 
 
 def _say_passed_over(found: "Inputs") -> None:
@@ -144,18 +199,17 @@ def _say_passed_over(found: "Inputs") -> None:
         render.message(f"passed over, no videos: {shown}")
 
 
-def _show(rows: list[dict[str, Any]], failures: list[dict[str, str]]) -> None:
+def _show(rows: list[dict[str, Any]], failures: "Sequence[Failure]", counted: str) -> None:
     """Print a table of what is done, and one of what failed."""
     if rows:
         cells = [
-            [row["id"], clock(row["video"]["duration"]), str(len(row["chapters"])), _short(row["summary"])]
-            for row in rows
+            [row["id"], clock(row["video"]["duration"]), str(len(row[counted])), _short(row["summary"])] for row in rows
         ]
-        render.table(["VIDEO", "LENGTH", "CHAPTERS", "SUMMARY"], cells)
+        render.table(["VIDEO", "LENGTH", counted.upper(), "SUMMARY"], cells)
     if rows and failures:
         typer.echo()
     if failures:
-        render.table(["FAILED", "ERROR", "REASON"], [[f["key"], f["error"], f["message"]] for f in failures])
+        render.failures(failures)
 
 
 def _short(text: str) -> str:
@@ -163,7 +217,8 @@ def _short(text: str) -> str:
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 
-def _result(done: "RunSummary", out: Path, failures: list[dict[str, str]]) -> dict[str, Any]:
+def _result(done: "RunSummary", out: Path, failures: "Sequence[Failure]") -> dict[str, Any]:
     """Return what `--json` prints."""
+    failed = [{"key": each.key, "error": each.error, "message": each.message} for each in failures]
     counts = {"done": done.done, "failed": done.failed, "total": done.total, "resumed": done.resumed}
-    return {"out": str(out), **counts, "seconds": round(done.seconds, 3), "failures": failures}
+    return {"out": str(out), **counts, "seconds": round(done.seconds, 3), "failures": failed}

@@ -44,15 +44,34 @@ class ChapterOptions:
 
     Args:
         sharpness: standard deviations above the mean by which a change must stand out; less gives more chapters.
+        min_depth: a change must also be at least so deep, of up to 4, so that a scene that goes on is one chapter.
         min_seconds: no chapter is shorter, unless the video is.
         brief_seconds: what is shown no longer than this and goes away again begins no chapter.
         max_chapters: at most so many; the clearest boundaries are kept.
     """
 
     sharpness: float = 1.0
+    min_depth: float = 0.3
     min_seconds: float = 10.0
     brief_seconds: float = 3.0
     max_chapters: int = 40
+
+
+@dataclass(frozen=True)
+class SpanOptions:
+    """Where in a video something is found that is looked for.
+
+    Args:
+        part_seconds: chapters are judged in parts that are no longer, so that what is short can be found.
+        part_frames: unless they would have fewer frames.
+        min_spread: how far the surest yes must be above the usual answer, in log-probability, for answers to differ.
+        max_spans: at most so many; the surest are kept.
+    """
+
+    part_seconds: float = 15.0
+    part_frames: int = 4
+    min_spread: float = 2.0
+    max_spans: int = 20
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def test_while_it_goes_on(tmp_path: Path) -> None:
     ]
     running, failed = lines.index(["WORKER", "SECONDS", "RUNNING"]), lines.index(["FAILED", "ERROR", "REASON"])
     assert lines[running + 1][0] == "0" and lines[running + 1][2] == "film.mp4"
-    assert lines[failed + 1] == ["broken\\x1b[31m.mp4", "VideoError", "broken\\x1b[31m.mp4:", "is", "no", "video"]
+    assert lines[failed + 1] == ["broken\\x1b[31m.mp4", "VideoError", "is", "no", "video"]
     assert set(as_json["process"]) == {"pid", "host"}
     (item,) = as_json["at_work"]
     assert (item["key"], item["worker"]) == ("film.mp4", 0)

@@ -17,7 +17,7 @@ from videoxl.cli.main import app
 from videoxl.runs.engine import load_results, state
 
 FIELDS = [
-    *("key", "id", "video", "summary", "evidence", "chapters"),
+    *("key", "id", "video", "task", "summary", "evidence", "chapters", "spans"),
     *("frames", "ratio", "warnings", "timings", "model", "sheet"),
 ]
 
@@ -81,7 +81,8 @@ def test_a_folder_of_good_and_bad(whole: tuple[Path, Result], clips: Path) -> No
     assert (first["frames"], rows[1]["frames"]) == (24, 6) and first["timings"]["total"] > 0
     for row in rows:
         assert row["chapters"][0]["start"] == 0.0 and row["chapters"][-1]["end"] == row["video"]["duration"]
-        assert [*row["chapters"][0]] == ["start", "end", "title", "text"]
+        assert [*row["chapters"][0]] == ["start", "end", "title", "text", "evidence"]
+        assert (row["task"], row["spans"]) == ("summary", [])
     own = [{name: row[name] for name in ("chapters", "summary", "evidence")} for row in rows]
     assert own[0] == own[2]  # a copy is summarised as its original is
 
@@ -95,7 +96,8 @@ def test_a_folder_of_good_and_bad(whole: tuple[Path, Result], clips: Path) -> No
         {"key": path, "id": path, "path": path, "error": "VideoError", "message": f"{path}: {reason}"}
         for path, reason in ((f"{clips}/{name}", reason) for name, reason in reasons.items())
     ]
-    assert all(reason in result.stdout for reason in reasons.values())
+    table = [line.split(maxsplit=2) for line in result.stdout.partition("FAILED")[2].splitlines()[1:]]
+    assert table == [[f"{clips}/{name}", "VideoError", reason] for name, reason in reasons.items()]
     name = f"{clips}/a.mp4".strip("/").replace("/", "_")[-100:]
     assert (out / "md" / f"{name}.md").read_text().startswith(f"# {clips}/a.mp4\n")
     assert (out / "vtt" / f"{name}.vtt").read_text().startswith("WEBVTT\n\n00:00:00.000 --> ")
@@ -125,6 +127,7 @@ def test_the_same_command_does_nothing_twice_and_retries_when_told(
 def test_other_settings_are_refused(summarize: Command, whole: tuple[Path, Result], clips: Path) -> None:
     result = summarize(clips, "--out", whole[0], "--chapter-prompt", "Who?", "--ratio", 4)
     assert result.exit_code == 1
+    assert 'task: "summary" → "Who?"' in summarize(clips, "--out", whole[0], "--task", "Who?").stderr
     assert 'prompts.chapter: "Describe what is shown in this video." → "Who?"' in result.stderr
     assert 'watch.ratio: "auto" → 4' in result.stderr
 
@@ -145,19 +148,54 @@ def test_a_manifest_chooses_parts_and_prompts(summarize: Command, clips: Path, t
     assert result.exit_code == 1 and "a question of" in result.stderr and not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("task", ["ads", "What is shown?"])
+def test_tasks_give_the_same_fields_and_texts(summarize: Command, clips: Path, tmp_path: Path, task: str) -> None:
+    out = tmp_path / "out"
+    result = summarize(clips / "a.mp4", "--out", out, "--task", task, *FORMATS)
+    assert result.exit_code == 0 and "SPANS" in result.stdout, result.output
+    (row,) = load_results(out)
+    assert list(row) == FIELDS and row["task"] == task
+    assert all([*span] == ["start", "end", "score", "text"] for span in row["spans"])
+    assert [chapter["text"] for chapter in row["chapters"]] == [""] * len(row["chapters"])
+    (listed,) = (out / "txt").iterdir()
+    assert len(listed.read_text().splitlines()) == len(row["spans"])
+    if task != "ads":
+        assert len(row["spans"]) == len(row["evidence"]) > 0
+
+
+def test_the_bundled_model_says_what_it_cannot_judge(clips: Path, tmp_path: Path) -> None:
+    command = ["summarize", str(clips / "b.mkv"), "--out", str(tmp_path / "out"), "--task", "ads", "--device", "cpu"]
+    warning = "warning: videoxl-nano knows only cards: what it says about ads means nothing."
+    result = CliRunner().invoke(app, [*command, "--quiet"])
+    assert result.exit_code == 0 and result.stderr.startswith(warning)
+
+
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "reason"),
     [
-        *(["*.nothing", "--out", "x"], ["a.mp4"], ["bad.csv", "--out", "x"], ["no.mp4", "--out", "x"]),
-        ["bad.csv", "--out", "x", "--max-memory", "much"],
+        (["*.nothing", "--out", "x"], "no file is named like this"),
+        (["a.mp4"], "Missing option '--out'"),
+        (["bad.csv", "--out", "x"], "'film' is not known"),
+        (["no.mp4", "--out", "x"], "no.mp4: no such file"),
+        (["bad.csv", "--out", "x", "--max-memory", "much"], "'much'"),
+        (["a.mp4", "--out", "x", "--task", "advert"], "'advert' is no task"),
+        (["a.mp4", "--out", "x", "--task", "Who speaks?", "--prompt", "Why?"], "Leave --prompt out"),
+        (["a.mp4", "--out", "x", "--task", "Who speaks?", "--chapter-prompt", "Why?"], "Leave --chapter-prompt out"),
+        (["a.mp4", "--out", "x", "--span-prompt", "Why?"], "a summary looks for no spans"),
+        (["a.mp4", "--out", "x", "--task", "ads", "--prompt", "{chapters}"], "{chapters} stands for nothing"),
+        (["a.mp4", "--out", "x", "--prompt", "@missing.txt"], "missing.txt: cannot be read"),
+        (["a.mp4", "--out", "x", "--format", "srt"], "'srt' is not one of"),
     ],
 )
 def test_usage_errors(
-    summarize: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+    summarize: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], reason: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.csv").write_text("film\na.mp4\n")
-    assert summarize(*arguments).exit_code == 2
+    (tmp_path / "a.mp4").touch()
+    result = summarize(*arguments)
+    assert result.exit_code == 2
+    assert reason in " ".join(result.stderr.replace("│", " ").split())
     assert not (tmp_path / "x").exists()
 
 

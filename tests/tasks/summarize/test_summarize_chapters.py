@@ -70,6 +70,22 @@ def test_a_picture_that_never_changes_is_one_chapter() -> None:
     assert starts(np.full((60, 8), 3, np.float16)) == [0]
 
 
+def test_a_scene_that_goes_on_is_one_chapter() -> None:
+    """Its picture moves on all the time, at a speed that changes, and nothing in it begins or ends."""
+    rng = np.random.default_rng(1)
+    first, last = rng.normal(size=(2, 512))
+    way = np.cumsum(rng.uniform(0.2, 1.8, 200))[:, None] / 200
+    pan = first * (1 - way) + last * way + 0.05 * rng.normal(size=(200, 512)) + 5
+    assert starts(pan.astype(np.float16)) == [0]
+    assert len(starts(pan.astype(np.float16), min_depth=0.0)) > 1
+
+
+def test_a_still_picture_with_grain_and_key_frames_is_one_chapter() -> None:
+    rng = np.random.default_rng(2)
+    grain = 0.05 * rng.normal(size=(4, 512))  # changes only where a key frame is
+    assert starts((5 + rng.normal(size=512) + np.repeat(grain, 50, axis=0)).astype(np.float16)) == [0]
+
+
 def test_a_part_of_a_video_keeps_its_times() -> None:
     times = 100.0 + np.arange(50)
     spans = find_chapters(film(20, 30), times, 99.5, 150.0, ChapterOptions())

@@ -59,9 +59,11 @@ def a_row(folder: Path, name: str, **other: Any) -> dict[str, Any]:
         "key": name,
         "id": name,
         "video": {"path": name, "duration": 3600.0, "fps": 25.0, "width": 320, "height": 180},
+        "task": "summary",
         "summary": f"all of it {EVIL}",
         "evidence": [{"start": 61.0, "end": 70.0, "score": 0.4}],
         "chapters": chapters,
+        "spans": [],
         "frames": 12,
         "ratio": 16,
         "warnings": [],
@@ -116,6 +118,15 @@ def test_moments_link_to_the_video_seen_from_the_page(tmp_path: Path, monkeypatc
     assert moments >= {"t=0", "t=300", "t=1800.5", "t=61"}
     (file,) = {link.partition("#")[0] for link in links}
     assert (out / unquote(file)).resolve() == tmp_path / "talks" / "50% é #1.mp4"
+
+
+def test_what_was_looked_for_stands_in_place_of_chapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    spans = [{"start": 61.0, "end": 90.0, "score": 0.9, "text": "Soap is advertised. It is blue."}]
+    rows = [a_row(tmp_path, "a.mp4", task="ads", spans=spans), a_row(tmp_path, "b.mp4", task="ads")]
+    first, second = write_report(tmp_path, rows, []).read_text(encoding="utf-8").split('<article id="v2">')
+    assert 'href="a.mp4#t=61">00:01:01</a><div><b>Soap is advertised</b><br>Soap is advertised. It is blue.' in first
+    assert "A red circle" not in first + second and "Nothing." in second
 
 
 def test_a_sheet_shows_the_moments_asked_for_and_others_up_to_twelve(tmp_path: Path) -> None:

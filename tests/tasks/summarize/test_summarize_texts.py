@@ -4,20 +4,19 @@ from typing import Any
 
 import pytest
 
-from videoxl.errors import QuestionError
-from videoxl.tasks.summarize.job import title_of
-from videoxl.tasks.summarize.prompts import list_room, load_prompts, with_chapters
-from videoxl.tasks.summarize.texts import FORMATS, file_names
+from videoxl.tasks.summarize.texts import FORMATS, file_names, title_of
 
 ROW: dict[str, Any] = {
     "id": "talks/a.mp4",
     "video": {"path": "talks/a.mp4", "duration": 3725.5, "fps": 25.0, "width": 640, "height": 360},
+    "task": "summary",
     "summary": "A talk.",
     "evidence": [{"start": 61.0, "end": 62.0, "score": 0.5}],
     "chapters": [
-        {"start": 0.0, "end": 751.9996, "title": "Why & how", "text": "Why & how. At length."},
-        {"start": 751.9996, "end": 3725.5, "title": "Chapter 2", "text": ""},
+        {"start": 0.0, "end": 751.9996, "title": "Why & how", "text": "Why & how. At length.", "evidence": []},
+        {"start": 751.9996, "end": 3725.5, "title": "Chapter 2", "text": "", "evidence": []},
     ],
+    "spans": [],
     "frames": 1024,
     "ratio": 8,
     "warnings": ["talks/a.mp4: the file is damaged"],
@@ -51,6 +50,30 @@ def test_a_page_for_people() -> None:
     ]
 
 
+FOUND = ROW | {
+    "task": "ads",
+    "chapters": [{"start": 0.0, "end": 3725.5, "title": "Chapter 1", "text": "", "evidence": []}],
+    "spans": [
+        {"start": 61.0, "end": 90.0, "score": 0.9, "text": "Soap is advertised. It is blue."},
+        {"start": 751.0, "end": 751.0, "score": 0.7, "text": ""},
+    ],
+}
+
+
+def test_what_was_looked_for_stands_in_place_of_chapters() -> None:
+    assert FORMATS["md"](FOUND).split("\n\n")[2:] == [
+        "A talk.",
+        "## 00:01:01-00:01:30 Soap is advertised",
+        "Soap is advertised. It is blue.",
+        "## 00:12:31 Span 2",
+        "Warning: talks/a.mp4: the file is damaged\n",
+    ]
+    assert FORMATS["txt"](FOUND) == "00:01:01 Soap is advertised\n00:12:31 Span 2\n"
+    assert "00:12:31.000 --> 00:12:32.000\n" in FORMATS["vtt"](FOUND)
+    nothing = FOUND | {"spans": []}
+    assert (FORMATS["vtt"](nothing), FORMATS["txt"](nothing)) == ("WEBVTT\n", "")
+
+
 def test_names_of_files_are_safe_and_unique() -> None:
     names = file_names(["a/b.mp4", "a_b.mp4", "A_B.mp4", "../../x", "é", "…", "x" * 300, "a.mp4#2"])
     assert [*names.values()] == [*("a_b.mp4", "a_b.mp4-2", "A_B.mp4-3", "x", "video", "video-2", "x" * 100, "a.mp4#2")]
@@ -68,21 +91,3 @@ def test_names_of_files_are_safe_and_unique() -> None:
 )
 def test_the_title_is_the_beginning_of_the_text(text: str, title: str) -> None:
     assert title_of(text) == title
-
-
-def test_prompts_can_be_replaced(tmp_path: Any) -> None:
-    (tmp_path / "mine.txt").write_text("Which {chapters}?\n")
-    prompts = load_prompts("other", chapter="Who?", summary=f"@{tmp_path / 'mine.txt'}")
-    assert (prompts.chapter, prompts.summary) == ("Who?", "Which {chapters}?")
-    assert "{chapters}" in load_prompts("other").summary and "{chapters}" not in load_prompts("videoxl-nano").summary
-    for wrong in (" ", f"@{tmp_path / 'missing.txt'}"):
-        with pytest.raises(QuestionError):
-            load_prompts("other", summary=wrong)
-
-
-def test_a_list_that_is_too_long_is_thinned_out() -> None:
-    lines = [f"00:{number:02d}:00 {'x' * 90}" for number in range(60)]
-    text = with_chapters("{chapters}\nSummarize.", lines, 2000)
-    assert text.splitlines() == [*lines[::4], "Summarize."]
-    assert with_chapters("{chapters}!", ["a", "b"], 3) == "a\nb!"
-    assert list_room("{chapters}", 32768) == 3000 and list_room("{chapters}", 800) == 100 and list_room("?", 800) == 0

@@ -1,9 +1,11 @@
-"""Summaries of many videos.
+"""Summaries of many videos, and what is looked for in them.
 
 inputs    from arguments to items: files, folders, globs, manifests
 chapters  where a video is cut, from the change of what the vision tower sees
-prompts   what the model is asked, in files that can be replaced
-job       one video to one row: watched once, every chapter described from its part of the memory, then the whole
+prompts   the tasks, and what the model is asked, in files that can be replaced
+judging   where something is, from how surely the model says yes about each part
+asking    what a task asks about a video, and what comes of it
+job       one video to one row: watched once, and asked about
 sheet     small pictures of what is watched, kept beside the rows
 texts     a row as Markdown, as WebVTT chapters, and as a list of chapters
 report    the page about a run

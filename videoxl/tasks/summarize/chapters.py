@@ -3,7 +3,8 @@
 After TextTiling (Hearst 1997) and its use on frames, SceneTiling (Wang et al. 2024, VideoLLaMB): neighbours are
 compared, and a place counts by its depth, how far their likeness falls below that on both sides. Frames are made steady
 first by a median over time, which keeps edges where they are but takes out what is shown briefly and goes away again,
-such as a title.
+such as a title. Where all of a video is one scene its deepest places are no boundaries: a depth also has a least value,
+and differences between frames that are small next to what they have in common count as none.
 """
 
 import itertools
@@ -13,8 +14,10 @@ import numpy as np
 
 from ...options import ChapterOptions
 
-_MAX_REACH = 15  # frames on each side that a median is taken over: densely read videos would take long
-_NEIGHBOURS = 2  # frames on each side that are compared
+_MAX_REACH = 15  # frames on each side that are looked at: densely read videos would take long
+# Of the square of what all frames have in common: half of what a cut between rendered scenes changes, as videoxl-nano
+# sees them; grain and the key frames of a still picture change a tenth of it.
+_ALIKE = 0.01
 
 
 @dataclass(frozen=True)
@@ -37,24 +40,29 @@ def find_chapters(
         end: seconds, where the last one ends.
         options: what makes a chapter.
     """
-    depths = depth_scores(likeness(features, times, options.brief_seconds))
+    depths = depth_scores(likeness(features, times, options))
     edges = [start, *_chosen(depths, times, start, end, options), end]
     return [Span(low, high) for low, high in itertools.pairwise(edges)]
 
 
-def likeness(features: np.ndarray, times: np.ndarray, brief_seconds: float) -> np.ndarray:
-    """Return the cosine of the frames before and after each place between two frames, float [t - 1].
+def likeness(features: np.ndarray, times: np.ndarray, options: ChapterOptions) -> np.ndarray:
+    """Return the cosine of what is before and after each place between two frames, float [t - 1].
 
-    Features are seen from their mean over the video: those of vision towers have much in common in all pictures.
+    Both are means over half of the shortest chapter, and seen from the mean over the video: the features of vision
+    towers have much in common in all pictures. They are given a small part in common, so that tiny differences do not
+    matter.
     """
-    steady = _steady(features, times, brief_seconds)
-    steady -= steady.mean(0)
+    steady = _steady(features, _frames(options.brief_seconds, times, 1))
+    reach = _frames(options.min_seconds / 2, times, 2)
+    mean = steady.mean(0)
+    common = _ALIKE * float(mean @ mean)
+    steady -= mean
     found = []
     for place in range(1, len(steady)):
-        before = steady[max(0, place - _NEIGHBOURS) : place].mean(0)
-        after = steady[place : place + _NEIGHBOURS].mean(0)
-        size = float(np.linalg.norm(before) * np.linalg.norm(after))
-        found.append(float(before @ after) / size if size > 0 else 1.0)
+        before = steady[max(0, place - reach) : place].mean(0)
+        after = steady[place : place + reach].mean(0)
+        size = float(np.linalg.norm(before) * np.linalg.norm(after)) + common
+        found.append((float(before @ after) + common) / size if size > 0 else 1.0)
     return np.array(found)
 
 
@@ -72,20 +80,26 @@ def _climb(values: np.ndarray) -> np.ndarray:
     return peaks
 
 
-def _steady(features: np.ndarray, times: np.ndarray, brief_seconds: float) -> np.ndarray:
+def _frames(seconds: float, times: np.ndarray, least: int) -> int:
+    """Return how many frames there are in so many seconds, within limits."""
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    return int(np.clip(round(seconds / step), least, _MAX_REACH))
+
+
+def _steady(features: np.ndarray, reach: int) -> np.ndarray:
     """Return the median of every feature over the frames around, float32 [t, d]."""
-    if len(times) < 3:
+    if len(features) < 3:
         return features.astype(np.float32)
-    reach = int(np.clip(round(brief_seconds / float(np.median(np.diff(times)))), 1, _MAX_REACH))
     padded = np.pad(features, ((reach, reach), (0, 0)), mode="edge")
-    return np.stack([np.median(padded[at : at + 2 * reach + 1].astype(np.float32), axis=0) for at in range(len(times))])
+    windows = (padded[at : at + 2 * reach + 1] for at in range(len(features)))
+    return np.stack([np.median(window.astype(np.float32), axis=0) for window in windows])
 
 
 def _chosen(depths: np.ndarray, times: np.ndarray, start: float, end: float, options: ChapterOptions) -> list[float]:
     """Return boundaries in order: the deepest places above the threshold that leave no chapter too short."""
     if not len(depths):
         return []
-    threshold = depths.mean() + options.sharpness * depths.std()
+    threshold = max(options.min_depth, depths.mean() + options.sharpness * depths.std())
     edges = [start, end]
     for place in np.argsort(-depths, kind="stable"):
         if depths[place] <= threshold or len(edges) > options.max_chapters:

@@ -1,4 +1,4 @@
-"""One video to one row: it is watched once, every chapter is described from its part of the memory, then the whole."""
+"""One video to one row: it is watched once, and all that the task asks is answered from its memory."""
 
 import hashlib
 import os
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.layout import folder_digest
-from ...clock import clock
-from ...options import AnswerOptions, ChapterOptions, WatchOptions
+from ...options import AnswerOptions, ChapterOptions, SpanOptions, WatchOptions
 from ...planning.watch_plan import WatchPlan
 from ...preview import Preview
 from ...runs.job import Item, Produced, Worker
 from ...runs.turn import Turn
 from ...video.sources import FrameStream
 from ...video.video import Video
+from .asking import Asker
 from .chapters import Span, find_chapters
 from .inputs import Source
-from .prompts import Prompts, list_room, with_chapters
+from .prompts import SUMMARY, Prompts, check_lists, list_room
 from .sheet import Thumbnails
 from .texts import file_name
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ...model import VideoXL
 
 _GRID = 4  # of a frame's features, on each side: enough to tell where something is
-_TITLE_LENGTH = 60
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class SummaryJob:
         watch: how videos are watched; a source may change some of it.
         answer: how texts are generated.
         chapters: where videos are cut.
+        spans: where something is found that is looked for.
+        task: see `prompts.read_task`.
         max_memory: see `VideoXL.from_pretrained`.
     """
 
@@ -55,18 +56,22 @@ class SummaryJob:
     watch: WatchOptions = field(default_factory=WatchOptions)
     answer: AnswerOptions = field(default_factory=AnswerOptions)
     chapters: ChapterOptions = field(default_factory=ChapterOptions)
+    spans: SpanOptions = field(default_factory=SpanOptions)
+    task: str = SUMMARY
     max_memory: int | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
         """All that a row depends on besides its source, for the folder of a run."""
         said = {name: value for name, value in asdict(self).items() if name not in ("folder", "max_memory")}
-        return {"task": "summary", **said, "weights": folder_digest(self.folder)}
+        return {**said, "weights": folder_digest(self.folder)}
 
     def check(self, prompts: list[str]) -> None:
-        """Raise QuestionError if one of these, or the job's own, is empty or too long. Loads no weights."""
+        """Raise QuestionError if one of these, about the whole, or the job's own cannot be asked. Loads no weights."""
         preview = Preview(self.folder)
-        for prompt in {self.prompts.chapter, self.prompts.summary, *prompts}:
+        for prompt in prompts:
+            check_lists(self.task, prompt)
+        for prompt in {*self.prompts.texts, *prompts}:
             _room(preview, prompt, self.answer)
 
     def setup(self, device: str) -> Worker:
@@ -94,6 +99,7 @@ class _Summarizer:
     def __init__(self, job: SummaryJob, model: "VideoXL") -> None:
         self._job, self._model = job, model
         self._preview = Preview(job.folder)
+        self._asker = Asker(model, job.task, job.prompts, job.answer, job.spans)
 
     def __call__(self, item: Item, turn: Turn) -> Produced:
         source = Source(**item.data)
@@ -111,19 +117,14 @@ class _Summarizer:
         turn.look_ahead(self._open)
         memory = watched.memory
         now = time.perf_counter()
-        spans = self._spans(features, memory, video, watch)
-        chapters: list[dict[str, Any]] = []
-        for span in spans:
-            turn.report(len(chapters), len(spans), "chapters")
-            chapters.append(self._describe(memory, span, len(chapters) + 1))
-        timings = {"ahead": max(0.0, turn.began - opened.began), "open": opened.seconds}
-        timings |= watched.timings | {"chapters": time.perf_counter() - now}
-        lines = [f"{clock(chapter['start'])} {chapter['title']}" for chapter in chapters]
+        chapters = self._chapters(features, memory, video, watch)
+        cut = time.perf_counter() - now
         prompt = source.prompt or self._job.prompts.summary
-        prompt = with_chapters(prompt, lines, list_room(prompt, self._model.config.max_positions))
-        answer = self._model.ask(memory, prompt, options=self._job.answer)
-        timings |= {"summary": answer.timings["answer"], "total": time.perf_counter() - turn.began}
-        sheet, about = thumbnails.sheet([(span.start + span.end) / 2 for span in spans])
+        found, taken = self._asker.ask(memory, chapters, prompt, turn.report)
+        taken["chapters"] += cut
+        timings = {"ahead": max(0.0, turn.began - opened.began), "open": opened.seconds}
+        timings |= watched.timings | taken | {"total": time.perf_counter() - turn.began}
+        sheet, about = thumbnails.sheet([(span.start + span.end) / 2 for span in chapters])
         name = f"sheets/{file_name(source.id)}-{hashlib.sha256(os.fsencode(item.key)).hexdigest()[:8]}.webp"
         row = {
             "id": source.id,
@@ -134,12 +135,8 @@ class _Summarizer:
                 "width": video.width,
                 "height": video.height,
             },
-            "summary": answer.text,
-            "evidence": [
-                {"start": round(span.start, 3), "end": round(span.end, 3), "score": round(span.score, 4)}
-                for span in answer.evidence
-            ],
-            "chapters": chapters,
+            "task": self._job.task,
+            **found,
             "frames": memory.num_frames,
             "ratio": max(memory.ratios, default=None),
             "warnings": list(watched.warnings),
@@ -156,12 +153,12 @@ class _Summarizer:
         video = Video(source.path)
         asked = {name: getattr(source, name) for name in ("start", "end", "ratio", "max_frames")}
         watch = replace(self._job.watch, **{name: value for name, value in asked.items() if value is not None})
-        prompts = (source.prompt or self._job.prompts.summary, self._job.prompts.chapter)
+        prompts = (source.prompt or self._job.prompts.summary, *self._job.prompts.texts)
         room = max(_room(self._preview, text, self._job.answer) for text in prompts)
         plan = self._preview.plan(video, watch, room)
         return _Opened(video, watch, plan, plan.open(), began, time.perf_counter() - began)
 
-    def _spans(
+    def _chapters(
         self, features: "list[np.ndarray]", memory: "VisualMemory", video: Video, watch: WatchOptions
     ) -> list[Span]:
         import numpy as np
@@ -169,21 +166,6 @@ class _Summarizer:
         assert memory.frame_times is not None  # a file's frames have times
         end = video.duration if watch.end is None else min(watch.end, video.duration)
         return find_chapters(np.concatenate(features), memory.frame_times, watch.start or 0.0, end, self._job.chapters)
-
-    def _describe(self, memory: "VisualMemory", span: Span, number: int) -> dict[str, Any]:
-        part = self._model.slice(memory, span.start, span.end)
-        text = "".join(self._model.answer(part, self._job.prompts.chapter, options=self._job.answer)).strip()
-        title = title_of(text) or f"Chapter {number}"
-        return {"start": round(span.start, 3), "end": round(span.end, 3), "title": title, "text": text}
-
-
-def title_of(text: str) -> str:
-    """Return the beginning of a description: its first sentence, up to a whole word within 60 characters."""
-    first = " ".join(text.split()).partition(". ")[0].rstrip(".")
-    if len(first) > _TITLE_LENGTH:
-        first = first[:_TITLE_LENGTH].rpartition(" ")[0].rstrip(",;:") or first[:_TITLE_LENGTH]
-        first += " …"
-    return first[:1].upper() + first[1:]
 
 
 def _room(preview: Preview, prompt: str, answer: AnswerOptions) -> int:

@@ -12,6 +12,7 @@ import jinja2
 from ...clock import clock, clock_span
 from ...runs.rowfile import write_file
 from ...runs.state import Failure
+from .texts import parts_of
 
 REPORT = "report.html"
 
@@ -36,6 +37,7 @@ def write_report(folder: Path, rows: Sequence[dict[str, Any]], failures: Sequenc
         "hours": _hours,
         "after": _after,
         "says_more": _says_more,
+        "parts": parts_of,
     }
     text = environment.get_template("report.html.jinja").render(
         videos=[_Video(folder, row) for row in rows],

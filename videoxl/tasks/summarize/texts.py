@@ -5,38 +5,41 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...clock import clock, clock_span
+from .prompts import SUMMARY
 
 Row = dict[str, Any]
+_TITLE_LENGTH = 60
 
 
 def markdown(row: Row) -> str:
-    """Return a page about a video: the whole, then every chapter."""
+    """Return a page about a video: the whole, then every chapter, or every span if the task looks for such."""
     video = row["video"]
     facts = (
         f"{clock(video['duration'])}, {video['width']}x{video['height']}, {row['frames']} frames, ratio {row['ratio']}"
     )
     parts = [f"# {_line(row['id'])}", f"{facts}, {row['model']}", row["summary"]]
-    if row["evidence"]:
+    if row["task"] == SUMMARY and row["evidence"]:
         seen = ", ".join(clock_span(span["start"], span["end"]) for span in row["evidence"])
         parts.append(f"Seen at {seen}.")
-    for chapter in row["chapters"]:
-        parts += [f"## {clock_span(chapter['start'], chapter['end'])} {_line(chapter['title'])}", chapter["text"]]
+    for part in parts_of(row):
+        parts += [f"## {clock_span(part['start'], part['end'])} {_line(part['title'])}", part["text"]]
     parts += [f"Warning: {_line(warning)}" for warning in row["warnings"]]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def vtt(row: Row) -> str:
-    """Return a WebVTT file of chapters (https://www.w3.org/TR/webvtt1/), which players show as such."""
+    """Return a WebVTT file of chapters or spans (https://www.w3.org/TR/webvtt1/), which players show as chapters."""
     cues = [
-        f"{_precise(chapter['start'])} --> {_precise(chapter['end'])}\n{_cue(_line(chapter['title']))}\n"
-        for chapter in row["chapters"]
+        # The span of a single frame has no length, and a cue must have one.
+        f"{_precise(part['start'])} --> {_precise(max(part['end'], part['start'] + 1))}\n{_cue(_line(part['title']))}\n"
+        for part in parts_of(row)
     ]
     return "\n".join(["WEBVTT\n", *cues])
 
 
 def txt(row: Row) -> str:
-    """Return a line a chapter, for example "00:12:31 Title", as video sites take them in a description."""
-    return "".join(f"{clock(chapter['start'])} {_line(chapter['title'])}\n" for chapter in row["chapters"])
+    """Return a line a chapter or span, such as "00:12:31 Title", as video sites take them in a description."""
+    return "".join(f"{clock(part['start'])} {_line(part['title'])}\n" for part in parts_of(row))
 
 
 FORMATS: dict[str, Callable[[Row], str]] = {"md": markdown, "vtt": vtt, "txt": txt}
@@ -61,6 +64,22 @@ def file_names(ids: Iterable[str]) -> dict[str, str]:
 def file_name(id: str) -> str:
     """Return the name of a file by what it is about, without an ending: of it, what every system takes."""
     return re.sub(r"[^\w.()#-]+", "_", id, flags=re.ASCII).strip("._")[-100:] or "video"
+
+
+def title_of(text: str) -> str:
+    """Return the beginning of a description: its first sentence, up to a whole word within 60 characters."""
+    first = " ".join(text.split()).partition(". ")[0].rstrip(".")
+    if len(first) > _TITLE_LENGTH:
+        first = first[:_TITLE_LENGTH].rpartition(" ")[0].rstrip(",;:") or first[:_TITLE_LENGTH]
+        first += " …"
+    return first[:1].upper() + first[1:]
+
+
+def parts_of(row: Row) -> list[dict[str, Any]]:
+    """Return what of a video is told apart from the whole: chapters of a summary, else spans."""
+    if row["task"] == SUMMARY:
+        return list(row["chapters"])
+    return [span | {"title": title_of(span["text"]) or f"Span {at}"} for at, span in enumerate(row["spans"], 1)]
 
 
 def _line(text: str) -> str:
