@@ -1,9 +1,9 @@
-"""The whole model: wires video, vision, condensing and answering together, and holds no state of any video."""
+"""The whole model: wires video, vision and condensing to answering, and holds no state of any video."""
 
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checkpoints.fingerprint import fingerprint
+from .answering import Answering
 from .checkpoints.loading import load_checkpoint
 from .checkpoints.parts import Checkpoint
-from .config import ModelConfig
-from .engine.answer import Answer, Likelihood, likelihoods, stream_answer, whole_answer
+from .engine.answer import Answer, Likelihood
 from .engine.chat import Conversation
 from .engine.condense import WindowObserver
 from .engine.evidence import Evidence
-from .engine.generate import next_logits
 from .engine.growing import known_part, video_record
-from .engine.text import Tokenizer, check_length, encode, encode_prefix, encode_question
+from .engine.text import encode_prefix
 from .engine.watching import STAGES, Progress, Watched, Watching, watch_frames
-from .errors import MemoryFileError
-from .memory.edit import slice_memory
 from .memory.value import VisualMemory
-from .network.devices import cpu_threads, free_slots, within_memory
+from .network.devices import free_slots, within_memory
 from .network.preprocessing import preprocess
-from .network.qwen2 import VSTQwen2
-from .options import AnswerOptions, Ratio, WatchOptions
+from .options import Ratio, WatchOptions
 from .planning.budget import DEFAULT_ROOM, Budget
 from .planning.watch_plan import CHUNK_FRAMES, WatchPlan, plan_watch
 from .planning.windows import RatioPolicy
@@ -44,8 +39,8 @@ _CPU_BATCH = 16  # frames: what a larger batch computes between layers falls out
 Watchable = str | os.PathLike[str] | FrameSource | np.ndarray
 
 
-class VideoXL:
-    """A model that watches videos and answers questions about them.
+class VideoXL(Answering):
+    """A model that watches videos and answers questions about them; for the answers see `Answering`.
 
     Args:
         checkpoint: its parts; `from_pretrained` loads them by name.
@@ -53,12 +48,9 @@ class VideoXL:
     """
 
     def __init__(self, checkpoint: Checkpoint, max_memory: int | None = None) -> None:
-        self.max_memory = max_memory
-        self.config = checkpoint.config
+        super().__init__(checkpoint)
         self.vision = checkpoint.vision
-        self.language = checkpoint.language
-        self.tokenizer = checkpoint.tokenizer
-        self.fingerprint = checkpoint.fingerprint or fingerprint(checkpoint)
+        self.max_memory = max_memory
 
     @classmethod
     def from_pretrained(
@@ -94,21 +86,6 @@ class VideoXL:
         config = replace(self.config, prompt=prompt)
         own = hashlib.sha256(f"{self.fingerprint} {prompt}".encode()).hexdigest()[: len(self.fingerprint)]
         return VideoXL(Checkpoint(config, self.vision, self.language, self.tokenizer, own), self.max_memory)
-
-    @property
-    def device(self) -> torch.device:
-        """Where inputs go."""
-        return self.language.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The weights' dtype."""
-        return self.language.dtype
-
-    @property
-    def layer_devices(self) -> list[torch.device]:
-        """Where each layer's keys and values are."""
-        return [layer.self_attn.o_proj.weight.device for layer in self.language.layers]
 
     @torch.no_grad()
     def encode_frames(
@@ -348,136 +325,6 @@ class VideoXL:
     ) -> Watching:
         name = self.config.name
         return Watching(self.language, policy, window, capacity, before, self.fingerprint, name, on_window)
-
-    def slice(self, memory: VisualMemory, start: float | None = None, end: float | None = None) -> VisualMemory:
-        """Return the memory of a part of the video; see `memory.edit`. The whole one stays as it is.
-
-        Args:
-            memory: from `watch`, with times.
-            start: seconds; what is before is left out.
-            end: seconds; what is from there on is left out.
-
-        Raises:
-            MemoryFileError: nothing of it is in the range, it knows no times, or it was made by another model.
-            BudgetError: the device's memory ran out.
-        """
-        self._check_memory(memory)
-        with within_memory(self.device):
-            return slice_memory(memory, start, end, self.config.language.rope_theta)
-
-    @torch.no_grad()
-    def next_logits(self, memory: VisualMemory, token_ids: Sequence[int] | Tensor) -> Tensor:
-        """Return the logits after each of the k tokens that follow the memory, float32 [k, vocab].
-
-        Raises:
-            MemoryFileError: the memory was made by another model.
-            BudgetError: the device's memory ran out.
-        """
-        self._check_memory(memory)
-        with within_memory(self.device):
-            return next_logits(self.language, memory, torch.as_tensor(token_ids, device=self.device))
-
-    def answer(
-        self, memory: VisualMemory, question: str, *, options: AnswerOptions | None = None, **changes: Any
-    ) -> Iterator[str]:
-        """Return an iterator over the pieces of an answer, as they are generated. The memory stays as it is.
-
-        Args:
-            memory: from `watch` or `condense`.
-            question: in words.
-            options: how the answer is generated; greedily if None.
-            **changes: options by name: `max_new_tokens`, `temperature`, `top_k`, `top_p`, `repetition_penalty`,
-                `seed`; see `AnswerOptions`.
-
-        Raises:
-            QuestionError: the question is empty or too long, or an option is out of range. Raised at once, not by the
-                iterator.
-            MemoryFileError: the memory was made by another model.
-            BudgetError: the device's memory ran out. Raised by the iterator.
-        """
-        request = self._request(memory, question, options, changes)
-        return (piece for piece, _ in stream_answer(*request))
-
-    def ask(
-        self,
-        memory: VisualMemory,
-        question: str,
-        *,
-        options: AnswerOptions | None = None,
-        on_piece: Callable[[str], None] | None = None,
-        **changes: Any,
-    ) -> Answer:
-        """Return the whole answer with its evidence; the arguments and errors are those of `answer`.
-
-        `on_piece` is called with each piece of the answer as it is generated.
-        """
-        return whole_answer(*self._request(memory, question, options, changes), on_piece)
-
-    def chat(self, memory: VisualMemory) -> Conversation:
-        """Return a conversation about a memory: questions may refer to earlier ones. The memory stays as it is.
-
-        Raises:
-            MemoryFileError: the memory was made by another model.
-        """
-        self._check_memory(memory)
-        return Conversation(self.language, self.tokenizer, self.config, memory)
-
-    def score(self, memory: VisualMemory, question: str, answers: Sequence[str | Sequence[int]]) -> list[Likelihood]:
-        """Return how likely each of some answers is; the question is read once, and the memory stays as it is.
-
-        Args:
-            memory: from `watch` or `condense`.
-            question: in words.
-            answers: in words or, where the model writes a text in other tokens than it is read in, as those tokens;
-                the end marker is added to each, so that the beginning of another is told from it.
-
-        Raises:
-            QuestionError: the question or an answer is empty, or they are too long.
-            MemoryFileError: the memory was made by another model.
-            BudgetError: the device's memory ran out.
-        """
-        self._check_memory(memory)
-        end = self.config.eos_token_ids[:1]
-        answer_ids = [
-            [*(encode(self.tokenizer, answer) if isinstance(answer, str) else answer), *end] for answer in answers
-        ]
-        question_ids = self._question_ids(memory, question, max(map(len, answer_ids), default=1))
-        with cpu_threads(self.device), within_memory(self.device):
-            return likelihoods(self.language, memory, question_ids, answer_ids)
-
-    def _request(
-        self, memory: VisualMemory, question: str, options: AnswerOptions | None, changes: dict[str, Any]
-    ) -> tuple[VSTQwen2, Tokenizer, ModelConfig, VisualMemory, list[int], AnswerOptions]:
-        """Return the arguments of `stream_answer` and `whole_answer`, after checking them."""
-        options = replace(options or AnswerOptions(), **changes)
-        self._check_memory(memory)
-        question_ids = self._question_ids(memory, question, options.max_new_tokens)
-        assert self.tokenizer is not None  # encoding the question needed it
-        return self.language, self.tokenizer, self.config, memory, question_ids, options
-
-    def _question_ids(self, memory: VisualMemory, question: str, num_answer: int) -> list[int]:
-        question_ids = encode_question(self.tokenizer, self.config.prompt, question)
-        check_length(len(question_ids), num_answer, memory.length, self.config.max_positions)
-        return question_ids
-
-    def _check_memory(self, memory: VisualMemory) -> None:
-        if memory.fingerprint != self.fingerprint:
-            raise MemoryFileError(
-                f"this memory was made by another model than {self.config.name}",
-                "Watch the video again with this model.",
-            )
-        for (keys, _), layer in zip(memory.layers, self.language.layers, strict=False):
-            weight = layer.self_attn.o_proj.weight
-            if keys.dtype != weight.dtype:
-                raise MemoryFileError(
-                    f"this memory is in {keys.dtype}, the model in {weight.dtype}",
-                    "Load the model with that dtype, or watch the video again.",
-                )
-            if keys.device != weight.device:
-                raise MemoryFileError(
-                    f"this memory is on {keys.device}, the model on {weight.device}",
-                    "Load the model on that device, or watch the video again.",
-                )
 
     def free_slots(self) -> int | None:
         """Return how many slots of memory fit what may still be used of the device; None if unknown."""
