@@ -11,5 +11,6 @@ folder   opening a folder again: what is done, what failed, what waits
 process  doing items one by one, and the main function of a spawned worker
 crew     the workers: in this process, or elsewhere
 spawned  elsewhere: one spawned process a device
+ray_crew elsewhere: one Ray actor a device, on the nodes of a cluster
 engine   `run`, and `state` and `load_results` for those who look
 """
