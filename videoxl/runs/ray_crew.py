@@ -18,7 +18,11 @@ from .process import Message, serve
 _CONNECT_SECONDS = 10.0
 _HOW_TO_START = "Start one with `ray start --head`, and give its HOST:PORT, or auto, on one of the cluster's nodes."
 # Ray prints to the standard output of whoever uses it, also what its daemons report; read when it is imported.
-_SILENT = {"RAY_DEDUP_LOGS_SKIP_REGEX": ".*", "RAY_SCHEDULER_EVENTS": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+_SILENT = {
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 
 
 class RayCluster:
@@ -42,12 +46,15 @@ class RayCluster:
             raise RunError("Ray is not installed", "Install it with: pip install 'videoxl[ray]'")
         if address not in (None, "auto"):
             _check_answers(address)
+        for name, value in _SILENT.items():
+            os.environ.setdefault(name, value)
         self._address, self._device, self._workers = address, device, workers
         self._is_ours = False
 
     def devices(self, most: int) -> Sequence[str]:
         """See `Employer`. Connects."""
-        ray = _silent_ray()
+        import ray
+
         if not ray.is_initialized():
             self._connect(most)
         resources, nodes = ray.cluster_resources(), ray.nodes()
@@ -59,24 +66,32 @@ class RayCluster:
 
     def hire(self, job: Job, device: str) -> Line:
         """See `Employer`."""
-        actor = _silent_ray().remote(_Desk)
+        import ray
+
+        actor = ray.remote(_Desk)
         place = {"num_cpus": 1, "num_gpus": int(device == "cuda"), "scheduling_strategy": "SPREAD"}
         return _Actor(actor.options(**place, max_concurrency=2, max_restarts=0).remote(job, device, os.getcwd()))
 
     def wait(self, lines: Sequence[Line]) -> Sequence[Line]:
         """See `Employer`."""
+        import ray
+
         replies = {line.reply: line for line in lines if isinstance(line, _Actor)}
-        ready, _ = _silent_ray().wait([*replies])
+        ready, _ = ray.wait([*replies])
         return [replies[reply] for reply in ready]
 
     def close(self) -> None:
         """Leave the cluster; end it if it was started here."""
         if self._is_ours:
-            _silent_ray().shutdown()
+            import ray
+
+            ray.shutdown()
             self._is_ours = False
 
     def _connect(self, most: int) -> None:
         import logging
+
+        import ray
 
         options: dict[str, Any] = {"address": self._address}
         if self._address is None:  # a cluster of our own has a place for every worker
@@ -84,11 +99,12 @@ class RayCluster:
             options = {"address": "local", "num_cpus": max(workers, os.cpu_count() or 1), "include_dashboard": False}
         try:
             self._is_ours = True
-            _silent_ray().init(log_to_driver=False, logging_level=logging.ERROR, **options)
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
         except (OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise RunError(
-                f"Ray cannot be used at {self._address or 'this machine'} ({reason})", _HOW_TO_START
+                f"Ray cannot be used at {self._address or 'this machine'} ({reason})",
+                f"{_HOW_TO_START} If it asks for a token, set RAY_AUTH_MODE=token.",
             ) from None
 
 
@@ -133,12 +149,14 @@ class _Actor:
         self._actor.give.remote(item)
 
     def receive(self) -> Message:
-        ray = _silent_ray()
+        import ray
+
         try:
             message = ray.get(self.reply)
         except ray.exceptions.RayError as error:  # it died, its node did, or it cannot be reached
+            lines = str(error).strip().splitlines() or [type(error).__name__]
             cause = re.search(r"dead because (.*?)\.(\s|$)", str(error))
-            self._reason = f"was lost ({cause[1] if cause else type(error).__name__})"
+            self._reason = f"was lost ({cause[1] if cause else lines[-1].strip()[:200]})"
             raise EOFError from None
         self.reply = self._actor.next_message.remote()
         return message
@@ -148,17 +166,10 @@ class _Actor:
         return self._reason
 
     def kill(self) -> None:
-        ray = _silent_ray()
+        import ray
+
         if ray.is_initialized():
             ray.kill(self._actor)
-
-
-def _silent_ray() -> Any:
-    for name, value in _SILENT.items():
-        os.environ.setdefault(name, value)
-    import ray
-
-    return ray
 
 
 def _check_answers(address: str) -> None:
