@@ -147,10 +147,7 @@ def test_a_manifest_chooses_parts_and_prompts(summarize: Command, clips: Path, t
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        *(["*.nothing", "--out", "x"], ["a.mp4"], ["bad.csv", "--out", "x"], ["no.mp4", "--out", "x"]),
-        ["bad.csv", "--out", "x", "--max-memory", "much"],
-    ],
+    [["*.nothing", "--out", "x"], ["a.mp4"], ["bad.csv", "--out", "x"], ["no.mp4", "--out", "x"]],
 )
 def test_usage_errors(
     summarize: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
@@ -158,6 +155,22 @@ def test_usage_errors(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.csv").write_text("film\na.mp4\n")
     assert summarize(*arguments).exit_code == 2
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "problem"),
+    [
+        (["--max-memory", "much"], 2, "'much' is not a size"),
+        (["--address", "auto"], 2, "--address is of a Ray cluster"),
+        (["--engine", "ray", "--address", "127.0.0.1:1"], 1, "127.0.0.1:1: no Ray cluster answers"),
+    ],
+)
+def test_where_nothing_can_be_begun(
+    summarize: Command, clips: Path, tmp_path: Path, options: list[str], code: int, problem: str
+) -> None:
+    result = summarize(clips / "b.mkv", "--out", tmp_path / "x", *options)
+    assert result.exit_code == code and problem in result.stderr
     assert not (tmp_path / "x").exists()
 
 

@@ -26,12 +26,18 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[RayCluster]:
+@pytest.fixture(autouse=True, scope="module")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for the job of these tests, which is not installed
-        with contextlib.closing(RayCluster(None, "cpu", workers=2)) as cluster:
-            yield cluster
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))  # Ray keeps a token there
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster(surroundings: None) -> Iterator[RayCluster]:
+    with contextlib.closing(RayCluster(None, "cpu", workers=2)) as cluster:
+        yield cluster
 
 
 def test_a_worker_that_is_killed_costs_nothing(
@@ -106,7 +112,6 @@ def test_ctrl_c_ends_the_actors_and_keeps_what_is_finished(tmp_path: Path) -> No
     (tmp_path / "program.py").write_text(PROGRAM)
     process = subprocess.Popen(
         [sys.executable, str(tmp_path / "program.py"), str(tmp_path / "run")],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .crew import Crew, Elsewhere, Employer, Here, Lost, Report
+from .crew import Crew, Here, Lost, Report
+from .elsewhere import Elsewhere, Employer
 from .events import Event, ItemDone, ItemFailed, ItemProgress, ItemStarted, WorkerLost
 from .folder import RunFolder
 from .job import Item, Job

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import RunError
-from .crew import Line
+from .elsewhere import Line
 from .job import Item, Job
 from .process import Message, serve
 

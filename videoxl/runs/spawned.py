@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing import resource_tracker
 
 from ..machine import how_ended
-from .crew import Line
+from .elsewhere import Line
 from .job import Item, Job
 from .process import Message, main
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...checkpoints.loading import worker_devices
 from ...files import atomic_write
-from ...runs.crew import Employer
+from ...runs.elsewhere import Employer
 from ...runs.engine import RunSummary, load_results, run
 from ...runs.events import Event, ItemDone
 from ...runs.rowfile import unwritable
