@@ -27,6 +27,13 @@ MODE = SamplingMode(WATCH.mode)
 _SHOWN = 60  # characters of a summary in the table
 
 
+class Engine(StrEnum):
+    """Where workers are."""
+
+    local = "local"
+    ray = "ray"
+
+
 class Format(StrEnum):
     """What is written of a video."""
 
@@ -99,6 +106,18 @@ def summarize(
     sampling: options.Sampling = MODE,
     device: options.Device = "auto",
     workers: options.Workers = None,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="Processes of this machine, or actors on a Ray cluster.")
+    ] = Engine.local,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT|auto",
+            help="Of the Ray cluster, on one of its nodes; without it, Ray is started on this machine.",
+            show_default=False,
+        ),
+    ] = None,
     max_memory: options.MaxMemory = None,
     dtype: options.DtypeOption = Dtype.auto,
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
@@ -118,7 +137,9 @@ def summarize(
     The same command goes on where it was stopped. A video that fails does not stop the others: the reasons are in
     failures.jsonl, and the exit status is 1. `videoxl runs show DIR` tells how far it is.
     """
-    with render.error_boundary(debug):
+    with render.error_boundary(debug), contextlib.ExitStack() as opened:
+        if address is not None and engine is not Engine.ray:
+            raise typer.BadParameter("--address is of a Ray cluster: it needs --engine ray.")
         watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), mode=sampling.value)
         from videoxl.tasks.summarize.inputs import read_inputs
         from videoxl.tasks.summarize.prompts import JUDGED, SUMMARY, check_prompts, load_prompts, read_task
@@ -145,6 +166,11 @@ def summarize(
             _say_passed_over(found)
         if name in BUNDLED and task != SUMMARY:
             _say_limits(task, task in JUDGED and chapter_prompt is None, quiet)
+        employer = None
+        if engine is Engine.ray:
+            from videoxl.runs.ray_crew import RayCluster
+
+            employer = opened.enter_context(contextlib.closing(RayCluster(address, device, workers)))
         texts = {each.value for each in formats or []} - {Format.jsonl.value}
         with RunDisplay(not quiet, "videos") as display:
             done = summarize_all(
@@ -154,6 +180,7 @@ def summarize(
                 formats=texts,
                 device=device,
                 workers=workers,
+                employer=employer,
                 retries=retries,
                 retry_failed=retry_failed,
                 ordered=ordered,

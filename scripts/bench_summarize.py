@@ -26,7 +26,7 @@ from videoxl.tasks.summarize.inputs import Source
 from videoxl.tasks.summarize.job import SummaryJob
 from videoxl.tasks.summarize.prompts import load_prompts
 
-WIDTH = 100  # characters of a timeline
+WIDTH = 70  # characters of a timeline
 
 
 @dataclass(frozen=True)

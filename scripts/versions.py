@@ -31,7 +31,7 @@ def exact() -> Iterator[str]:
 def lowest() -> Iterator[str]:
     """Yield `name==version` for the lower end of every range in pyproject.toml, with its marker."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for requirement in project["dependencies"]:
+    for requirement in [*project["dependencies"], *project["optional-dependencies"]["ray"]]:
         wanted, _, marker = requirement.partition(";")
         match = re.match(r"([A-Za-z0-9_.-]+)\s*(?:>=|==)\s*([0-9.]+)", wanted)
         if match is None:

@@ -199,6 +199,22 @@ def test_usage_errors(
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "problem"),
+    [
+        (["--max-memory", "much"], 2, "'much' is not a size"),
+        (["--address", "auto"], 2, "--address is of a Ray cluster"),
+        (["--engine", "ray", "--address", "127.0.0.1:1"], 1, "127.0.0.1:1: no Ray cluster answers"),
+    ],
+)
+def test_where_nothing_can_be_begun(
+    summarize: Command, clips: Path, tmp_path: Path, options: list[str], code: int, problem: str
+) -> None:
+    result = summarize(clips / "b.mkv", "--out", tmp_path / "x", *options)
+    assert result.exit_code == code and problem in result.stderr
+    assert not (tmp_path / "x").exists()
+
+
 def test_two_workers_and_results_in_order(
     summarize: Command, whole: tuple[Path, Result], clips: Path, tmp_path: Path
 ) -> None:

@@ -57,6 +57,8 @@ class Squares:
                     for done in range(500):  # in half a second, at least
                         turn.report(done, 500, "frames")
                         time.sleep(0.001)
+                case "tell threads":
+                    return {"threads": os.environ.get("OMP_NUM_THREADS")}
                 case "nothing":
                     return []
                 case "take a name":
@@ -98,6 +100,22 @@ class Squares:
 
 def numbers(count: int, rows: int | None = None) -> list[Item]:
     return [Item(f"item {number}", {"number": number} | ({"rows": rows} if rows else {})) for number in range(count)]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def end_by_themselves(pids: set[int]) -> bool:
+    deadline = time.monotonic() + 20
+    while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(is_alive(pid) for pid in pids)
 
 
 def main(folder: str, item: str, devices: str, most: str) -> None:

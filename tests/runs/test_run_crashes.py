@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import run_jobs
-from run_jobs import Squares, numbers
+from run_jobs import Squares, end_by_themselves, numbers
 
 from videoxl.errors import RunError
 from videoxl.runs.engine import load_results, run, state
@@ -32,22 +32,6 @@ def wait_for(process: "subprocess.Popen[str]", words: str) -> None:
         if line.strip() == words:
             return
     raise AssertionError(f"the program never said {words!r}")
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
-
-
-def end_by_themselves(pids: set[int]) -> bool:
-    deadline = time.monotonic() + 20
-    while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not any(is_alive(pid) for pid in pids)
 
 
 @pytest.fixture(scope="module")

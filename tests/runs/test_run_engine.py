@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from videoxl.errors import CheckpointError, RunError
 from videoxl.runs.engine import RunSummary, load_results, run, state
 from videoxl.runs.events import Event, ItemDone, ItemFailed, ItemProgress, ItemStarted, Progress, WorkerLost
 from videoxl.runs.job import Item
+from videoxl.runs.spawned import Spawned
 
 
 def job(folder: Path, seconds: float = 0.0) -> Squares:
@@ -133,6 +135,25 @@ def test_two_workers_share_the_items_and_do_each_once(tmp_path: Path) -> None:
     assert squares.counts() == {f"item {n}": 1 for n in range(30)}
     assert len(squares.processes()) == 2
     assert [row["square"] for row in load_results(tmp_path / "run")] == [n * n for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("devices", "chosen", "threads"), [(1, None, None), (2, None, "3"), (3, None, "2"), (9, None, "1"), (2, "5", "5")]
+)
+def test_workers_share_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: int, chosen: str | None, threads: str | None
+) -> None:
+    monkeypatch.setattr("videoxl.runs.spawned.num_cores", lambda: 7)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", chosen)
+    hired = Spawned(["cpu"] * devices)
+    assert len(hired.devices(9)) == devices
+    items = [Item("one", {"do": "tell threads"})]
+    monkeypatch.setattr(hired, "devices", lambda most: ["cpu"])
+    run(tmp_path / "run", {}, items, job(tmp_path), employer=hired)
+    assert load_results(tmp_path / "run") == [{"key": "one", "threads": threads}]
+    assert os.environ.get("OMP_NUM_THREADS") == chosen
 
 
 def test_an_item_that_kills_its_worker_is_tried_again_then_failed(tmp_path: Path) -> None:

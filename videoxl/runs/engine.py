@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .crew import Crew, Elsewhere, Here, Lost, Report
+from .crew import Crew, Here, Lost, Report
+from .elsewhere import Elsewhere, Employer
 from .events import Event, ItemDone, ItemFailed, ItemProgress, ItemStarted, WorkerLost
 from .folder import RunFolder
 from .job import Item, Job
@@ -49,6 +50,7 @@ def run(
     job: Job,
     *,
     devices: Sequence[str] = ("cpu",),
+    employer: Employer | None = None,
     isolate: bool = False,
     retries: int = 2,
     retry_failed: bool = False,
@@ -67,6 +69,7 @@ def run(
         items: all of the run. Those that are done are not done again; new ones may be added later.
         job: makes the workers.
         devices: a worker each; one works in this process, several in spawned ones.
+        employer: has the workers, in place of this machine; then it says how many there are.
         isolate: spawn a process for one device too, so that an item that ends its process does not end the run.
         retries: how often an item is tried again whose worker's process ended.
         retry_failed: also do those that failed before.
@@ -91,10 +94,10 @@ def run(
             def on_amount(worker: int, item: Item, amount: Amount) -> None:
                 notify(ItemProgress(item, worker, amount))
 
-            if len(devices) == 1 and not isolate:
+            if employer is None and len(devices) == 1 and not isolate:
                 crew = Here(job, devices[0], on_amount)
             else:
-                crew = Elsewhere(job, Spawned(devices), len(opened.waiting), on_amount)
+                crew = Elsewhere(job, employer or Spawned(devices), len(opened.waiting), on_amount)
             with contextlib.closing(crew):
                 _Work(opened, crew, retries, notify).do_all()
         if ordered:

@@ -3,20 +3,22 @@
 import contextlib
 import multiprocessing
 import multiprocessing.connection
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from multiprocessing import resource_tracker
 
-from ..machine import how_ended
-from .crew import Line
+from ..machine import how_ended, num_cores
+from .elsewhere import Line
 from .job import Item, Job
 from .process import Message, main
 
 _END_SECONDS = 5.0
+_THREADS = "OMP_NUM_THREADS"
 
 
 class Spawned:
-    """Employs a process a device.
+    """Employs a process a device. Several get as many threads each as there are cores for them.
 
     Args:
         devices: names of devices.
@@ -24,14 +26,17 @@ class Spawned:
 
     def __init__(self, devices: Sequence[str]) -> None:
         self._devices = devices
+        self._threads: int | None = None
 
     def devices(self, most: int) -> Sequence[str]:
         """See `Employer`."""
-        return self._devices[:most]
+        hired = self._devices[:most]
+        self._threads = max(1, num_cores() // len(hired)) if len(hired) > 1 else None
+        return hired
 
     def hire(self, job: Job, device: str) -> Line:
         """See `Employer`."""
-        return _Process(job, device)
+        return _Process(job, device, self._threads)
 
     def wait(self, lines: Sequence[Line]) -> Sequence[Line]:
         """See `Employer`."""
@@ -42,11 +47,11 @@ class Spawned:
 class _Process:
     """The way to a process, and the process."""
 
-    def __init__(self, job: Job, device: str) -> None:
+    def __init__(self, job: Job, device: str, threads: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=main, args=(job, device, theirs), daemon=True)
-        with _ctrl_c_held_back():
+        with _ctrl_c_held_back(), _threads_set(threads):
             self._process.start()
         theirs.close()  # so that the connection ends when the process does
 
@@ -70,6 +75,22 @@ class _Process:
 
     def kill(self) -> None:
         self._process.kill()
+
+
+@contextlib.contextmanager
+def _threads_set(threads: int | None) -> Iterator[None]:
+    """Let a process start with so many threads for numbers, unless that is chosen already.
+
+    It has to be in its environment from the start: the job may import what reads it before `main` runs.
+    """
+    if threads is None or _THREADS in os.environ:
+        yield
+        return
+    os.environ[_THREADS] = str(threads)
+    try:
+        yield
+    finally:
+        del os.environ[_THREADS]
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ...checkpoints.loading import worker_devices
+from ...runs.elsewhere import Employer
 from ...runs.engine import RunSummary, load_results, run, state
 from ...runs.events import Event, ItemDone
 from ...runs.rowfile import write_file
@@ -22,6 +23,7 @@ def summarize(
     formats: Collection[str] = (),
     device: str = "auto",
     workers: int | None = None,
+    employer: Employer | None = None,
     isolate: bool = True,
     retries: int = 2,
     retry_failed: bool = False,
@@ -40,6 +42,7 @@ def summarize(
         formats: of texts, names of `texts.FORMATS`.
         device: see `VideoXL.from_pretrained`.
         workers: processes that share the videos; None is one for each device. See `worker_devices`.
+        employer: has the workers, in place of this machine; then device and workers are its own.
         isolate: a single worker too has a process of its own, so that a video that ends it does not end the run.
         retries: how often a video is tried again that ended the process.
         retry_failed: also try those that failed before.
@@ -64,7 +67,8 @@ def summarize(
         job.settings,
         [source.item for source in sources],
         job,
-        devices=worker_devices(job.folder, device, job.dtype, workers),
+        devices=worker_devices(job.folder, device, job.dtype, workers) if employer is None else (),
+        employer=employer,
         isolate=isolate,
         retries=retries,
         retry_failed=retry_failed,

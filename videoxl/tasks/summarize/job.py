@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...checkpoints.hub import checkpoint_folder
 from ...checkpoints.layout import folder_digest
 from ...options import AnswerOptions, ChapterOptions, SpanOptions, WatchOptions
 from ...planning.watch_plan import WatchPlan
@@ -78,7 +79,8 @@ class SummaryJob:
         """Load the model, and return the function that summarises a video with it."""
         from ...model import VideoXL
 
-        return _Summarizer(self, VideoXL.from_pretrained(self.folder, device, self.dtype, self.max_memory))
+        folder = self.folder if self.folder.is_dir() else checkpoint_folder(self.model)  # on another machine
+        return _Summarizer(self, VideoXL.from_pretrained(folder, device, self.dtype, self.max_memory), Preview(folder))
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,8 @@ class _Opened:
 class _Summarizer:
     """A worker: an item to its row. While one video is described, the next one is opened."""
 
-    def __init__(self, job: SummaryJob, model: "VideoXL") -> None:
-        self._job, self._model = job, model
-        self._preview = Preview(job.folder)
+    def __init__(self, job: SummaryJob, model: "VideoXL", preview: Preview) -> None:
+        self._job, self._model, self._preview = job, model, preview
         self._asker = Asker(model, job.task, job.prompts, job.answer, job.spans)
 
     def __call__(self, item: Item, turn: Turn) -> Produced:
