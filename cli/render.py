@@ -1,6 +1,7 @@
 """What commands show: results on stdout, all else on stderr, and the one place that turns errors into exit codes."""
 
 import contextlib
+import errno
 import json
 import logging
 import sys
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from videoxl.model import Progress
     from videoxl.runs.state import Failure
+
+
+_UNWRITABLE = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 def printable(text: str) -> str:
@@ -94,10 +98,9 @@ def error_boundary(debug: bool = False) -> Iterator[None]:
         raise  # typer ends the program
     except VideoXLError as error:
         _fail(str(error), error.advice, debug)
-    except OSError as error:  # nearly always of where results go: what reads and writes files says more
-        where = "the output" if error.filename is None else str(error.filename)
-        _fail(f"{where}: {error.strerror or error}", "Check the disk's free space and the permissions.", debug)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:  # what writes files says it by itself
+            _fail(f"the output: {error.strerror}", "Check the disk's free space and the permissions.", debug)
         _fail(
             f"{type(error).__name__}: {error}", "This is a bug in videoxl: run again with --debug for details.", debug
         )
@@ -216,16 +219,8 @@ def table(header: list[str], rows: list[list[str]]) -> None:
 
 
 def failures(failed: "Sequence[Failure]") -> None:
-    """Print a table of the items of a run that failed; a reason that begins with its item's name is told without."""
-    rows = [[each.key, each.error, _without_name(each.message, each.key)] for each in failed]
-    table(["FAILED", "ERROR", "REASON"], rows)
-
-
-def _without_name(message: str, key: str) -> str:
-    for name in (key, key.rpartition(" [")[0]):  # what is asked for in another way has a mark behind its name
-        if name and message.startswith(f"{name}: "):
-            return message.removeprefix(f"{name}: ")
-    return message
+    """Print a table of the items of a run that failed."""
+    table(["FAILED", "ERROR", "REASON"], [[each.key, each.error, each.reason] for each in failed])
 
 
 def markdown(text: str) -> None:

@@ -65,6 +65,9 @@ class RunDisplay:
             self._say(f"{self._place() if event.final else '-'} {event.item.key}: {verb}: {event.message}")
         elif isinstance(event, WorkerLost):
             self._work(event.worker, "starting again" if event.replaced else "gone")
+            if event.item is None or not event.replaced:  # else what comes of its item is told
+                ending = "it is started again" if event.replaced else "the run goes on without it"
+                self._say(f"worker {event.worker}: {event.reason}; {ending}")
 
     def _count(self, progress: Progress) -> None:
         if not self._progress.total:

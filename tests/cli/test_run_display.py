@@ -15,6 +15,7 @@ EVENTS: list[Event] = [
     *(Progress(1, 0, 4), ItemStarted(A, 0), ItemDone(A, [{}], 2.5), Progress(2, 0, 4)),
     *(ItemStarted(B, 0), WorkerLost(0, B, "was ended by SIGKILL", replaced=True)),
     *(ItemFailed(B, "WorkerLost", "its worker was ended by SIGKILL", final=False), ItemStarted(C, 0)),
+    WorkerLost(1, None, "no such device", replaced=False),
     ItemProgress(C, 0, Amount(512, 1024, "frames", 16.0)),
     *(ItemFailed(C, "VideoError", "c: is no video", final=True), Progress(2, 1, 4)),
 ]
@@ -40,13 +41,14 @@ def test_lines_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
         "1 of 4 videos are finished from before",
         "[2/4] a.mp4: 2.5 s, 4.0 a minute, 0:30 left",
         "- b\\x1b[31m.mp4: will be tried again: its worker was ended by SIGKILL",
+        "worker 1: no such device; the run goes on without it",
         "[3/4] c [1/2].mp4: failed: c: is no video",
     ]
 
 
 def test_quiet_tells_failures_only(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = show(monkeypatch, io.StringIO(), enabled=False).splitlines()
-    assert len(lines) == 2 and "[3/4] c [1/2].mp4: failed: c: is no video" in lines
+    assert len(lines) == 3 and "[3/4] c [1/2].mp4: failed: c: is no video" in lines
 
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

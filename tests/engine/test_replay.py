@@ -13,7 +13,7 @@ from videoxl.engine.generate import read
 from videoxl.engine.replay import Step, TokenReader, can_replay
 
 
-def as_it_is(step: Step) -> Step:
+def as_it_is(step: Step, device: torch.device) -> Step:
     return step
 
 
@@ -65,13 +65,17 @@ def test_answers_are_the_same(model: VideoXL, memory: VisualMemory, monkeypatch:
 
 
 def test_what_cannot_be_recorded_is_done_as_it_is(model: VideoXL, memory: VisualMemory, monkeypatch) -> None:
-    def refuse(step: Step) -> Step:
+    def refuse(step: Step, device: torch.device) -> Step:
         raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
 
     before = model.ask(memory, "What is it?", max_new_tokens=20)
     monkeypatch.setattr(generating, "can_replay", lambda language: True)
     monkeypatch.setattr(generating, "TokenReader", functools.partial(TokenReader, record=refuse))
-    assert model.ask(memory, "What is it?", max_new_tokens=20).token_ids == before.token_ids
+    again = model.ask(memory, "What is it?", max_new_tokens=20)
+    assert again.token_ids == before.token_ids
+    assert [each.score for each in again.evidence] == pytest.approx([each.score for each in before.evidence], rel=1e-4)
+    with torch.no_grad():
+        assert memory.workspace(9).layers()[0][0].data_ptr() == memory.layers[0][0].data_ptr()  # the room is free again
 
 
 def test_the_cpu_replays_nothing(model: VideoXL) -> None:

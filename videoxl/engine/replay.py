@@ -5,6 +5,7 @@ A recording (a CUDA graph) is told of at once. Its shapes and places in memory a
 what it may see are in tensors that are written to before, and it attends to the whole buffers.
 """
 
+import contextlib
 from collections.abc import Callable
 
 import torch
@@ -23,11 +24,13 @@ def can_replay(language: VSTQwen2) -> bool:
     return len(devices) == 1 and language.device.type == "cuda" and not torch.is_grad_enabled()
 
 
-def record(step: Step) -> Step:
-    """Return a function that does on the GPU what `step` would do now; `step` itself is not done."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may use the GPU meanwhile
-        step()
+def record(step: Step, device: torch.device) -> Step:
+    """Return a function that does on a GPU what `step` would do now; `step` itself is not done."""
+    with torch.cuda.device(device):  # or it would be looked for on the first one
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(device)
+        # Other threads may use the GPU meanwhile.
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            step()
     return graph.replay
 
 
@@ -46,7 +49,7 @@ class TokenReader:
         language: VSTQwen2,
         store: BufferStore,
         probe: AttentionProbe | None = None,
-        record: Callable[[Step], Step] = record,
+        record: Callable[[Step, torch.device], Step] = record,
     ) -> None:
         self._language, self._store, self._probe, self._record = language, store, probe, record
         self._token = torch.zeros(1, 1, dtype=torch.long, device=language.device)
@@ -55,7 +58,7 @@ class TokenReader:
         self._placed = store.at(self._place)
         self._hidden = torch.empty(0)
         self._replay: Step | None = None
-        self._has_begun = False
+        self._has_begun = self._has_tried = False
 
     def read(self, token_ids: Tensor) -> Tensor:
         """Read one token [1, 1], keep it in the store, and return hidden states [1, 1, h], good until the next call."""
@@ -65,12 +68,11 @@ class TokenReader:
             self._step()
             self._has_begun = True
         else:
-            if self._replay is None:
-                try:
-                    self._replay = self._record(self._step)
-                except RuntimeError:  # a driver that cannot, or no memory for it: slower, but the same answer
-                    self._replay = self._step
-            self._replay()
+            if not self._has_tried:
+                self._has_tried = True
+                with contextlib.suppress(RuntimeError):  # a driver that cannot, or no memory: slower, the same answer
+                    self._replay = self._record(self._step, self._token.device)
+            (self._replay or self._step)()
         self._store.advance(1)
         return self._hidden
 

@@ -126,8 +126,8 @@ def causal_bias(
 ) -> Tensor | None:
     """Return what is added to all layers' scores, [1 or b, 1, n, stored + n]; None if every query sees everything.
 
-    On a GPU that has flash attention, without gradients, it is that kernel's own word for causal: no table is made or
-    read, which at Video-XL 7B's sizes takes 0.4 of the time.
+    On a GPU that has flash attention, without gradients, it is that kernel's own word for causal: without a table to
+    read, attention at Video-XL 7B's sizes takes 0.3 to 0.4 of the time (one H100, 100 to 9000 slots behind a window).
 
     Args:
         num_stored: tokens before the forward's, which all may be seen.

@@ -17,6 +17,9 @@ from .job import Item, Job, Produced, Worker
 from .rows import encode
 from .turn import Amount, Prepare, Turn
 
+THREADS = "OMP_NUM_THREADS"
+"""In the environment of a worker: how many threads it computes with."""
+
 
 @dataclass(frozen=True)
 class Ready:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import RunError
+from ..machine import num_cores
 from .elsewhere import Line
 from .job import Item, Job
-from .process import Message, serve
+from .process import THREADS, Message, serve
 
 _CONNECT_SECONDS = 10.0
 _HOW_TO_START = "Start one with `ray start --head`, and give its HOST:PORT, or auto, on one of the cluster's nodes."
@@ -44,12 +45,15 @@ class RayCluster:
     def __init__(self, address: str | None, device: str = "auto", workers: int | None = None) -> None:
         if importlib.util.find_spec("ray") is None:
             raise RunError("Ray is not installed", "Install it with: pip install 'videoxl[ray]'")
+        if device not in ("auto", "cpu", "cuda"):
+            raise RunError(f"device {device!r} cannot be chosen on a Ray cluster", "Use auto, cpu or cuda.")
         if address not in (None, "auto"):
             _check_answers(address)
         for name, value in _SILENT.items():
             os.environ.setdefault(name, value)
         self._address, self._device, self._workers = address, device, workers
         self._is_ours = False
+        self._on_node = 1  # workers, at most
 
     def devices(self, most: int) -> Sequence[str]:
         """See `Employer`. Connects."""
@@ -61,8 +65,10 @@ class RayCluster:
         gpus = 0 if self._device == "cpu" else int(resources.get("GPU", 0))
         if self._device.startswith("cuda") and not gpus:
             raise RunError("the Ray cluster has no GPU", "Use --device cpu, or start Ray on a machine with a GPU.")
-        wanted = self._workers or gpus or sum(node["Alive"] for node in nodes)
-        return ["cuda" if gpus else "cpu"] * min(wanted, most)
+        num_nodes = max(1, sum(node["Alive"] for node in nodes))
+        wanted = min(self._workers or gpus or num_nodes, most)
+        self._on_node = -(-wanted // num_nodes)
+        return ["cuda" if gpus else "cpu"] * wanted
 
     def hire(self, job: Job, device: str) -> Line:
         """See `Employer`."""
@@ -70,7 +76,8 @@ class RayCluster:
 
         actor = ray.remote(_Desk)
         place = {"num_cpus": 1, "num_gpus": int(device == "cuda"), "scheduling_strategy": "SPREAD"}
-        return _Actor(actor.options(**place, max_concurrency=2, max_restarts=0).remote(job, device, os.getcwd()))
+        options = actor.options(**place, max_concurrency=2, max_restarts=0)
+        return _Actor(options.remote(job, device, os.getcwd(), os.environ.get(THREADS), self._on_node))
 
     def wait(self, lines: Sequence[Line]) -> Sequence[Line]:
         """See `Employer`."""
@@ -115,9 +122,13 @@ class _Desk:
         job: makes the worker.
         device: for the worker.
         folder: in which relative paths are meant.
+        threads: of a worker, as the user has set them; None shares a node's cores.
+        on_node: so many workers at most are on a node.
     """
 
-    def __init__(self, job: Job, device: str, folder: str) -> None:
+    def __init__(self, job: Job, device: str, folder: str, threads: str | None, on_node: int) -> None:
+        # Ray allows as many threads as CPUs were asked for, which is one.
+        os.environ[THREADS] = threads or str(max(1, num_cores() // on_node))
         with contextlib.suppress(OSError):  # relative paths are not found, and say so
             os.chdir(folder)
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()

@@ -11,10 +11,9 @@ from multiprocessing import resource_tracker
 from ..machine import how_ended, num_cores
 from .elsewhere import Line
 from .job import Item, Job
-from .process import Message, main
+from .process import THREADS, Message, main
 
 _END_SECONDS = 5.0
-_THREADS = "OMP_NUM_THREADS"
 
 
 class Spawned:
@@ -83,14 +82,14 @@ def _threads_set(threads: int | None) -> Iterator[None]:
 
     It has to be in its environment from the start: the job may import what reads it before `main` runs.
     """
-    if threads is None or _THREADS in os.environ:
+    if threads is None or THREADS in os.environ:
         yield
         return
-    os.environ[_THREADS] = str(threads)
+    os.environ[THREADS] = str(threads)
     try:
         yield
     finally:
-        del os.environ[_THREADS]
+        del os.environ[THREADS]
 
 
 @contextlib.contextmanager

@@ -18,6 +18,14 @@ class Failure:
     error: str
     message: str
 
+    @property
+    def reason(self) -> str:
+        """The message, for a place where the item's name stands already: without it at the beginning."""
+        for name in (self.key, self.key.rpartition(" [")[0]):  # done in a way of its own, it has a mark behind its name
+            if name and self.message.startswith(f"{name}: "):
+                return self.message.removeprefix(f"{name}: ")
+        return self.message
+
 
 @dataclass(frozen=True)
 class Running:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from videoxl.errors import VideoError
+from videoxl.errors import CheckpointError, VideoError
 from videoxl.options import AnswerOptions, WatchOptions
 from videoxl.runs.turn import Amount, Prepare, Turn
 from videoxl.tasks.summarize.inputs import Source
@@ -33,3 +33,9 @@ def test_opened_ahead(model_folder: Path, clip: Path) -> None:
     assert (told[0].done, told[0].total, told[0].what) == (0, 70, "frames")
     with pytest.raises(VideoError, match="no such file"):
         prepare[0](Source("gone", str(clip.with_name("gone.mp4"))).item)
+
+
+def test_a_machine_with_other_weights_is_refused(model_folder: Path) -> None:
+    job = SummaryJob(model_folder, "tiny", Prompts("What is shown?", "What is it about?"), weights="of another machine")
+    with pytest.raises(CheckpointError, match="has other files on this machine"):
+        job.setup("cpu")

@@ -48,7 +48,7 @@ def a_row(folder: Path, name: str, **other: Any) -> dict[str, Any]:
     """Return a row whose contact sheet has 12 pictures of 160 x 90, the n-th of the brightness 20 n."""
     frames = np.stack([np.full((180, 320, 3), 20 * n, np.uint8) for n in range(12)])
     times = np.arange(12.0) * 300
-    thumbnails = Thumbnails(ChunkStream(iter([FrameChunk(frames, times, np.arange(12))])))
+    thumbnails = Thumbnails(ChunkStream(iter([FrameChunk(frames, times, np.arange(12))])), 12)
     assert len(list(thumbnails)) == 1
     content, about = thumbnails.sheet(times[:2])
     (folder / "sheets").mkdir(exist_ok=True)
@@ -125,13 +125,13 @@ def test_what_was_looked_for_stands_in_place_of_chapters(tmp_path: Path, monkeyp
     spans = [{"start": 61.0, "end": 90.0, "score": 0.9, "text": "Soap is advertised. It is blue."}]
     rows = [a_row(tmp_path, "a.mp4", task="ads", spans=spans), a_row(tmp_path, "b.mp4", task="ads")]
     first, second = write_report(tmp_path, rows, []).read_text(encoding="utf-8").split('<article id="v2">')
-    assert 'href="a.mp4#t=61">00:01:01</a><div><b>Soap is advertised</b><br>Soap is advertised. It is blue.' in first
+    assert 'href="a.mp4#t=61">00:01:01-00:01:30</a><div><b>Soap is advertised</b><br>Soap is advertised. It is blue.' in first
     assert "A red circle" not in first + second and "Nothing." in second
 
 
 def test_a_sheet_shows_the_moments_asked_for_and_others_up_to_twelve(tmp_path: Path) -> None:
     frames = np.stack([np.full((40, 20, 3), n, np.uint8) for n in range(200)])
-    thumbnails = Thumbnails(ChunkStream(iter([FrameChunk(frames, np.arange(200.0), np.arange(200))])))
+    thumbnails = Thumbnails(ChunkStream(iter([FrameChunk(frames, np.arange(200.0), np.arange(200))])), 200)
     list(thumbnails)
     content, about = thumbnails.sheet([17.2, 101.0])
     assert {17.0, 101.0, 0.0, 199.0} <= set(about["times"]) and len(about["times"]) == 12
@@ -142,6 +142,23 @@ def test_a_sheet_shows_the_moments_asked_for_and_others_up_to_twelve(tmp_path: P
         assert cell.shape == (40, 20) and abs(cell[8:-8, 4:-4].mean() - time) < 4
     _, about = thumbnails.sheet(list(np.arange(100.0)))
     assert len(about["times"]) == 24 and about["times"][::23] == [0.0, 99.0]
+
+
+def test_of_many_frames_some_are_kept_evenly() -> None:
+    times = np.arange(1000.0)
+    pieces = np.split(np.arange(1000), [7, 39, 40, 500])
+    blank = np.zeros((1000, 4, 4, 3), np.uint8)
+    thumbnails = Thumbnails(ChunkStream(iter([FrameChunk(blank[at], times[at], at) for at in pieces])), 1000)
+    assert [len(chunk.times) for chunk in thumbnails] == [7, 32, 1, 460, 500]
+    _, about = thumbnails.sheet([0.0, 503.0])
+    assert about["times"][0] == 0.0 and 505.0 in about["times"] and about["times"][-1] == 995.0
+
+
+def test_a_sheet_that_is_gone_leaves_the_others_in_place(tmp_path: Path) -> None:
+    gone, there = (a_row(tmp_path, name) for name in ("a.mp4", "b.mp4"))
+    gone["sheet"] = gone["sheet"] | {"file": "sheets/gone.webp"}
+    text = write_report(tmp_path, [gone, there], []).read_text(encoding="utf-8")
+    assert re.findall(r"^#(v\d) .sheet span", text, re.MULTILINE) == ["v2"] and '<article id="v2">' in text
 
 
 def test_a_sheet_that_is_gone_and_names_that_are_not_unicode(tmp_path: Path) -> None:

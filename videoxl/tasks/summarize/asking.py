@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _YES, _NO = "Yes", "No"
 
-Report = Callable[[int, int, str], None]
+Tell = Callable[[int, int, str], None]
 """Told how many are done, of how many, of what."""
 
 
@@ -46,7 +46,7 @@ class Asker:
         memory: "VisualMemory",
         chapters: Sequence[Span],
         prompt: str,
-        report: Report = lambda done, total, what: None,
+        tell: Tell = lambda done, total, what: None,
     ) -> tuple[dict[str, Any], dict[str, float]]:
         """Return the fields of a row that say what there is in a video, and the seconds that they took.
 
@@ -54,12 +54,12 @@ class Asker:
             memory: of the whole video, with times.
             chapters: where it is cut.
             prompt: about the whole; the question, if that is the task.
-            report: told how far it is.
+            tell: told how far it is.
         """
         times = [time.perf_counter()]
-        cut = self._chapters(memory, chapters, report)
+        cut = self._chapters(memory, chapters, tell)
         times.append(time.perf_counter())
-        spans = self._judged(memory, chapters, report) if self._task in JUDGED else []
+        spans = self._judged(memory, chapters, tell) if self._task in JUDGED else []
         times.append(time.perf_counter())
         whole = self._model.ask(memory, self._with_list(prompt, cut, spans), options=self._answer)
         times.append(time.perf_counter())
@@ -70,14 +70,14 @@ class Asker:
         described, judged, answered, explained = (after - before for before, after in itertools.pairwise(times))
         return found, {"chapters": described, "spans": judged + explained, "summary": answered}
 
-    def _chapters(self, memory: "VisualMemory", spans: Sequence[Span], report: Report) -> list[dict[str, Any]]:
+    def _chapters(self, memory: "VisualMemory", spans: Sequence[Span], tell: Tell) -> list[dict[str, Any]]:
         """Return the chapters of a row; those of a summary are described."""
         chapters = []
         for number, span in enumerate(spans, 1):
             text, evidence = "", []
             if self._task == SUMMARY:
                 assert self._prompts.chapter is not None
-                report(number - 1, len(spans), "chapters")
+                tell(number - 1, len(spans), "chapters")
                 part = self._model.slice(memory, span.start, span.end)
                 answer = self._model.ask(part, self._prompts.chapter, options=self._answer)
                 text, evidence = answer.text, _evidence(answer.evidence, span)
@@ -85,7 +85,7 @@ class Asker:
             chapters.append({"start": round(span.start, 3), "end": round(span.end, 3), **own})
         return chapters
 
-    def _judged(self, memory: "VisualMemory", chapters: Sequence[Span], report: Report) -> list[dict[str, Any]]:
+    def _judged(self, memory: "VisualMemory", chapters: Sequence[Span], tell: Tell) -> list[dict[str, Any]]:
         """Return what is found by a question about every part, in order of time, with what there is to see."""
         import numpy as np
 
@@ -93,7 +93,7 @@ class Asker:
         parts = divide(chapters, memory.frame_times, self._options)
         margins: list[float] = []
         for part in parts:
-            report(len(margins), len(parts), "parts")
+            tell(len(margins), len(parts), "parts")
             own = self._model.slice(memory, part.start, part.end)
             yes, no = self._model.score(own, self._prompts.chapter, [_YES, _NO])
             margins.append(yes.log_probability - no.log_probability)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.hub import checkpoint_folder
 from ...checkpoints.layout import folder_digest
+from ...errors import CheckpointError
 from ...options import AnswerOptions, ChapterOptions, SpanOptions, WatchOptions
 from ...planning.watch_plan import WatchPlan
 from ...preview import Preview
@@ -47,7 +48,8 @@ class SummaryJob:
         chapters: where videos are cut.
         spans: where something is found that is looked for.
         task: see `prompts.read_task`.
-        max_memory: see `VideoXL.from_pretrained`.
+        max_memory: see `VideoXL.from_pretrained`. It is no setting of a run: a row's ratio tells what came of it.
+        weights: digest of the folder; made if it is not given, and compared where a worker is set up.
     """
 
     folder: Path
@@ -60,12 +62,16 @@ class SummaryJob:
     spans: SpanOptions = field(default_factory=SpanOptions)
     task: str = SUMMARY
     max_memory: int | None = None
+    weights: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            object.__setattr__(self, "weights", folder_digest(self.folder))
 
     @property
     def settings(self) -> dict[str, Any]:
         """All that a row depends on besides its source, for the folder of a run."""
-        said = {name: value for name, value in asdict(self).items() if name not in ("folder", "max_memory")}
-        return {**said, "weights": folder_digest(self.folder)}
+        return {name: value for name, value in asdict(self).items() if name not in ("folder", "max_memory")}
 
     def check(self, prompts: list[str]) -> None:
         """Raise QuestionError if one of these, about the whole, or the job's own cannot be asked. Loads no weights."""
@@ -76,10 +82,19 @@ class SummaryJob:
             _room(preview, prompt, self.answer)
 
     def setup(self, device: str) -> Worker:
-        """Load the model, and return the function that summarises a video with it."""
+        """Load the model, and return the function that summarises a video with it.
+
+        Raises:
+            CheckpointError: it cannot be loaded, or this machine has other weights under its name.
+        """
         from ...model import VideoXL
 
         folder = self.folder if self.folder.is_dir() else checkpoint_folder(self.model)  # on another machine
+        if folder_digest(folder) != self.weights:
+            raise CheckpointError(
+                f"{folder}: has other files on this machine than where the run was begun",
+                "Give all machines the same model.",
+            )
         return _Summarizer(self, VideoXL.from_pretrained(folder, device, self.dtype, self.max_memory), Preview(folder))
 
 
@@ -107,7 +122,7 @@ class _Summarizer:
         opened: _Opened = turn.prepared() or self._open(item)
         video, watch = opened.video, opened.watch
         features: list[np.ndarray] = []
-        thumbnails = Thumbnails(opened.stream)
+        thumbnails = Thumbnails(opened.stream, len(opened.plan))
         turn.report(0, len(opened.plan), "frames")
         watched = self._model.watch_plan(
             opened.plan,

@@ -35,7 +35,6 @@ def write_report(folder: Path, rows: Sequence[dict[str, Any]], failures: Sequenc
         "clock": clock,
         "span": clock_span,
         "hours": _hours,
-        "after": _after,
         "says_more": _says_more,
         "parts": parts_of,
     }
@@ -55,8 +54,7 @@ class _Video:
 
     def __init__(self, folder: Path, row: dict[str, Any]) -> None:
         self.row = row
-        path = os.path.relpath(os.path.abspath(row["video"]["path"]), os.path.abspath(folder))
-        self._link = quote(os.fsencode(path))
+        self._link = _address(os.path.abspath(row["video"]["path"]), os.path.abspath(folder))
         sheet, columns = row["sheet"], row["sheet"]["columns"]
         rows = -(-len(sheet["times"]) // columns)
         self.sheet = _data_uri(folder / sheet["file"])
@@ -72,6 +70,14 @@ class _Video:
         return f"{self._link}#t={seconds:g}"
 
 
+def _address(path: str, folder: str) -> str:
+    """Return the address of a file as seen from a page in a folder."""
+    try:
+        return quote(os.fsencode(Path(os.path.relpath(path, folder)).as_posix()))
+    except ValueError:  # on another drive
+        return Path(path).as_uri()
+
+
 def _percent(place: int, count: int) -> str:
     """Return where a background picture is put so that one of its parts is seen."""
     return f"{100 * place / max(1, count - 1):.4g}%"
@@ -84,14 +90,10 @@ def _data_uri(path: Path) -> str | None:
         return None
 
 
-def _after(message: str, name: str) -> str:
-    """Return a message without the name that stands above it."""
-    return message.removeprefix(f"{name}: ")
-
-
 def _says_more(chapter: dict[str, Any]) -> bool:
     """Return whether a chapter's text is more than its title, which is its beginning."""
-    return bool(chapter["text"].rstrip(".").lower() != chapter["title"].lower())
+    text = chapter["text"].rstrip(".")
+    return bool(text) and bool(text.lower() != chapter["title"].lower())
 
 
 def _hours(seconds: float) -> str:

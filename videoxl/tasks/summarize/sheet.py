@@ -14,17 +14,21 @@ _EDGE = 160  # of a picture, the longer one, in pixels
 _COLUMNS = 6
 _LEAST, _MOST = 12, 24  # pictures, as far as there are frames
 _QUALITY = 60
+_KEPT = 240  # small pictures to choose from
 
 
 class Thumbnails:
-    """A stream of frames that keeps a small picture of each, as it goes by.
+    """A stream of frames that keeps small pictures of some, evenly, as they go by.
 
     Args:
         stream: the frames; it is closed with this one.
+        num_frames: frames planned.
     """
 
-    def __init__(self, stream: FrameStream) -> None:
+    def __init__(self, stream: FrameStream, num_frames: int) -> None:
         self._stream = stream
+        self._every = -(-num_frames // _KEPT)
+        self._seen = 0
         self._pictures: list[Image.Image] = []
         self._times: list[float] = []
 
@@ -33,7 +37,8 @@ class Thumbnails:
 
     def __next__(self) -> FrameChunk:
         chunk = next(self._stream)
-        for frame, time in zip(chunk.frames, chunk.times, strict=True):
+        first, self._seen = -self._seen % self._every, self._seen + len(chunk.times)
+        for frame, time in zip(chunk.frames[first :: self._every], chunk.times[first :: self._every], strict=True):
             picture = Image.fromarray(frame)
             picture.thumbnail((_EDGE, _EDGE))
             self._pictures.append(picture)
