@@ -52,7 +52,10 @@ def summarize(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder of the run.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", file_okay=False, help="The folder of the run.", show_default=False),
+    ],
     formats: Annotated[
         list[Format] | None,
         typer.Option(

@@ -184,6 +184,7 @@ def test_the_bundled_model_says_what_it_cannot_judge(clips: Path, tmp_path: Path
         (["a.mp4", "--out", "x", "--span-prompt", "Why?"], "a summary looks for no spans"),
         (["a.mp4", "--out", "x", "--task", "ads", "--prompt", "{chapters}"], "{chapters} stands for nothing"),
         (["a.mp4", "--out", "x", "--prompt", "@missing.txt"], "missing.txt: cannot be read"),
+        (["a.mp4", "--out", "bad.csv"], "is a file"),
         (["a.mp4", "--out", "x", "--format", "srt"], "'srt' is not one of"),
     ],
 )

@@ -125,7 +125,10 @@ def test_what_was_looked_for_stands_in_place_of_chapters(tmp_path: Path, monkeyp
     spans = [{"start": 61.0, "end": 90.0, "score": 0.9, "text": "Soap is advertised. It is blue."}]
     rows = [a_row(tmp_path, "a.mp4", task="ads", spans=spans), a_row(tmp_path, "b.mp4", task="ads")]
     first, second = write_report(tmp_path, rows, []).read_text(encoding="utf-8").split('<article id="v2">')
-    assert 'href="a.mp4#t=61">00:01:01-00:01:30</a><div><b>Soap is advertised</b><br>Soap is advertised. It is blue.' in first
+    assert (
+        'href="a.mp4#t=61">00:01:01-00:01:30</a><div><b>Soap is advertised</b><br>Soap is advertised. It is blue.'
+        in first
+    )
     assert "A red circle" not in first + second and "Nothing." in second
 
 
