@@ -126,6 +126,6 @@ def test_evidence_of_a_saved_memory_needs_its_video(ask: Ask, clip: Path, model_
 
 def test_a_folder_for_evidence_that_cannot_be_made(ask: Ask, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    result = ask("--evidence", tmp_path / "file")
+    result = ask("--evidence", tmp_path / "file" / "folder")
     assert result.exit_code == 1 and "cannot be written to" in result.stderr
     assert result.stdout.strip()  # the answer is there all the same

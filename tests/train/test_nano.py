@@ -1,5 +1,6 @@
 """The whole recipe, tiny: it ends in a model that loads, and a stopped run ends in the same model."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,12 @@ def fresh_accelerate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(autouse=True)
+def coarse_muon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its five iterations are in bfloat16: seconds a step on CPUs without that. One is enough to see where runs end."""
+    monkeypatch.setattr(torch.optim, "Muon", functools.partial(torch.optim.Muon, ns_steps=1))
 
 
 def stage(name: str, steps: int) -> StageConfig:
