@@ -43,9 +43,12 @@ class RunDisplay:
             self._bars.start()
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
         if self._bars is not None:
             self._bars.stop()
+        if kind is KeyboardInterrupt and self._progress.total:
+            now = self._progress
+            render.message(f"{now.done} of {now.total} {self._what} are done; the same command goes on")
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
@@ -60,6 +63,8 @@ class RunDisplay:
         elif isinstance(event, ItemDone):
             if self._lines:
                 render.message(f"{self._place()} {event.item.key}: {event.seconds:.1f} s{self._left()}")
+            for warning in (warning for row in event.rows for warning in row.get("warnings", ())):
+                self._say(f"warning: {warning}")
         elif isinstance(event, ItemFailed):
             verb = "failed" if event.final else "will be tried again"
             self._say(f"{self._place() if event.final else '-'} {event.item.key}: {verb}: {event.message}")

@@ -138,7 +138,8 @@ def summarize(
     """Summarise videos and their chapters into DIR, or find something in them.
 
     The same command goes on where it was stopped. A video that fails does not stop the others: the reasons are in
-    failures.jsonl, and the exit status is 1. `videoxl runs show DIR` tells how far it is.
+    failures.jsonl, and the exit status is 1. `videoxl runs show DIR` tells how far it is. At the end, DIR/report.html
+    shows all of it, with pictures.
     """
     with render.error_boundary(debug), contextlib.ExitStack() as opened:
         if address is not None and engine is not Engine.ray:
@@ -154,9 +155,11 @@ def summarize(
         folder = options.model_folder(model, quiet)
         from videoxl.preview import Preview
         from videoxl.runs.engine import load_results
+        from videoxl.runs.folder import RESULTS
         from videoxl.runs.state import state
         from videoxl.tasks.summarize.batch import summarize as summarize_all
         from videoxl.tasks.summarize.job import SummaryJob
+        from videoxl.tasks.summarize.report import REPORT
 
         from .run_display import RunDisplay
 
@@ -167,7 +170,7 @@ def summarize(
         job = SummaryJob(folder, model, prompts, dtype.value, watching, answering, task=task, max_memory=max_memory)
         if not quiet:
             _say_passed_over(found)
-        if name in BUNDLED and task != SUMMARY:
+        if name in BUNDLED:
             _say_limits(task, task in JUDGED and chapter_prompt is None, quiet)
         employer = None
         if engine is Engine.ray:
@@ -196,7 +199,9 @@ def summarize(
             _show(load_results(out), failures, "chapters" if task == SUMMARY else "spans")
         if not quiet:
             verb = "summarised" if task == SUMMARY else "asked about"
-            render.message(f"{done.done} of {done.total} videos {verb} in {out / 'results.jsonl'}")
+            if done.failed and done.resumed == done.total:
+                render.message("nothing was left to do: --retry-failed tries again what failed")
+            render.message(f"{done.done} of {done.total} videos {verb}: see {out / REPORT} and {out / RESULTS}")
         if done.failed:
             raise typer.Exit(1)
 

@@ -12,7 +12,12 @@ from videoxl.runs.turn import Amount
 
 A, B, C = Item("a.mp4"), Item("b\x1b[31m.mp4"), Item("c [1/2].mp4")
 EVENTS: list[Event] = [
-    *(Progress(1, 0, 4), ItemStarted(A, 0), ItemDone(A, [{}], 2.5), Progress(2, 0, 4)),
+    *(
+        Progress(1, 0, 4),
+        ItemStarted(A, 0),
+        ItemDone(A, [{"warnings": ["a.mp4: 1 of 4 frames lost"]}], 2.5),
+        Progress(2, 0, 4),
+    ),
     *(ItemStarted(B, 0), WorkerLost(0, B, "was ended by SIGKILL", replaced=True)),
     *(ItemFailed(B, "WorkerLost", "its worker was ended by SIGKILL", final=False), ItemStarted(C, 0)),
     WorkerLost(1, None, "no such device", replaced=False),
@@ -40,6 +45,7 @@ def test_lines_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
     assert show(monkeypatch, io.StringIO(), enabled=True).splitlines() == [
         "1 of 4 videos are finished from before",
         "[2/4] a.mp4: 2.5 s, 4.0 a minute, 0:30 left",
+        "warning: a.mp4: 1 of 4 frames lost",
         "- b\\x1b[31m.mp4: will be tried again: its worker was ended by SIGKILL",
         "worker 1: no such device; the run goes on without it",
         "[3/4] c [1/2].mp4: failed: c: is no video",
@@ -48,7 +54,7 @@ def test_lines_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_quiet_tells_failures_only(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = show(monkeypatch, io.StringIO(), enabled=False).splitlines()
-    assert len(lines) == 3 and "[3/4] c [1/2].mp4: failed: c: is no video" in lines
+    assert len(lines) == 4 and "[3/4] c [1/2].mp4: failed: c: is no video" in lines
 
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from videoxl.cli.main import app
 from videoxl.runs.engine import load_results, state
 
 FIELDS = [
-    *("key", "id", "video", "task", "summary", "evidence", "chapters", "spans"),
+    *("key", "id", "video", "task", "prompt", "summary", "evidence", "chapters", "spans"),
     *("frames", "ratio", "warnings", "timings", "model", "sheet"),
 ]
 

@@ -64,11 +64,8 @@ class Budget:
         Raises:
             BudgetError: the model has no such ratio, or the video does not fit; the advice says what would.
         """
+        check_ratio(self.config, ratio)
         ratios = self.config.ratios
-        if ratio != "auto" and ratio not in ratios:
-            raise BudgetError(
-                f"ratio {ratio} is not among those of {self.config.name}", f"Use auto, {_listed(ratios)}."
-            )
         fitting = self.fitting(num_tokens)
         policy = RatioPolicy((next(iter(fitting), ratios[-1]) if ratio == "auto" else int(ratio),))
         if policy.ratios[0] not in fitting:
@@ -116,6 +113,12 @@ class Budget:
             else:
                 too_many = middle
         return fits
+
+
+def check_ratio(config: ModelConfig, ratio: int | str) -> None:
+    """Raise BudgetError, with the ratios that there are, if a model has none of this name."""
+    if ratio != "auto" and ratio not in config.ratios:
+        raise BudgetError(f"ratio {ratio} is not among those of {config.name}", f"Use auto, {_listed(config.ratios)}.")
 
 
 def _listed(ratios: Sequence[int]) -> str:

@@ -54,6 +54,12 @@ def test_patterns_files_and_what_is_not_there(folder: Path) -> None:
     assert ids(folder / "a[1].mp4") == [f"{folder}/a[1].mp4"]
 
 
+def test_the_same_path_written_otherwise_is_the_same_video(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    ways = (["deep", "a.mp4"], ["./deep/", "./a.mp4"], ["././deep", ".//a.mp4"])
+    assert len({tuple(source.id for source in read_inputs(way, Path("out")).sources) for way in ways}) == 1
+
+
 def test_what_is_named_twice_has_two_ids(folder: Path) -> None:
     clip = f"{folder}/a.mp4"
     assert ids(clip, clip, folder / "a*", clip) == [clip, f"{clip}#2", f"{clip}#3", f"{clip}#4"]

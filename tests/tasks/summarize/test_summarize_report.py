@@ -50,7 +50,7 @@ def a_row(folder: Path, name: str, **other: Any) -> dict[str, Any]:
     times = np.arange(12.0) * 300
     thumbnails = Thumbnails(ChunkStream(iter([FrameChunk(frames, times, np.arange(12))])), 12)
     assert len(list(thumbnails)) == 1
-    content, about = thumbnails.sheet(times[:2])
+    content, about = thumbnails.sheet([], times[:2])
     (folder / "sheets").mkdir(exist_ok=True)
     (folder / "sheets" / "one.webp").write_bytes(content)
     chapters = [{"start": 0.0, "end": 1800.5, "title": "A red circle", "text": "a red circle."}]
@@ -60,6 +60,7 @@ def a_row(folder: Path, name: str, **other: Any) -> dict[str, Any]:
         "id": name,
         "video": {"path": name, "duration": 3600.0, "fps": 25.0, "width": 320, "height": 180},
         "task": "summary",
+        "prompt": "Is there an advertisement?",
         "summary": f"all of it {EVIL}",
         "evidence": [{"start": 61.0, "end": 70.0, "score": 0.4}],
         "chapters": chapters,
@@ -104,7 +105,7 @@ def test_a_browser_shows_it_without_a_network_and_nothing_sticks_out(tmp_path: P
         assert natural == [6 * 160, 2 * 90]
         assert 80 <= wide <= 200 and abs(high - wide * 90 / 160) <= 1
     assert len(seen["sizes"]) == 2
-    assert seen["title"] == "2 videos, 1 failed"  # what a model wrote is not run
+    assert seen["title"] == "3 videos, 1 failed"  # what a model wrote is not run
     assert seen["outside"] == 0
 
 
@@ -136,15 +137,17 @@ def test_a_sheet_shows_the_moments_asked_for_and_others_up_to_twelve(tmp_path: P
     frames = np.stack([np.full((40, 20, 3), n, np.uint8) for n in range(200)])
     thumbnails = Thumbnails(ChunkStream(iter([FrameChunk(frames, np.arange(200.0), np.arange(200))])), 200)
     list(thumbnails)
-    content, about = thumbnails.sheet([17.2, 101.0])
+    content, about = thumbnails.sheet([101.0], [17.2])
     assert {17.0, 101.0, 0.0, 199.0} <= set(about["times"]) and len(about["times"]) == 12
     picture = np.asarray(Image.open(io.BytesIO(content)).convert("L"), int)
     for place, time in enumerate(about["times"]):
         row, column = divmod(place, about["columns"])
         cell = picture[row * about["height"] :, column * about["width"] :][: about["height"], : about["width"]]
         assert cell.shape == (40, 20) and abs(cell[8:-8, 4:-4].mean() - time) < 4
-    _, about = thumbnails.sheet(list(np.arange(100.0)))
+    _, about = thumbnails.sheet([], list(np.arange(100.0)))
     assert len(about["times"]) == 24 and about["times"][::23] == [0.0, 99.0]
+    _, about = thumbnails.sheet([50.0, 51.0], list(np.arange(100.0)))
+    assert len(about["times"]) == 24 and {50.0, 51.0} <= set(about["times"])
 
 
 def test_of_many_frames_some_are_kept_evenly() -> None:
@@ -153,7 +156,7 @@ def test_of_many_frames_some_are_kept_evenly() -> None:
     blank = np.zeros((1000, 4, 4, 3), np.uint8)
     thumbnails = Thumbnails(ChunkStream(iter([FrameChunk(blank[at], times[at], at) for at in pieces])), 1000)
     assert [len(chunk.times) for chunk in thumbnails] == [7, 32, 1, 460, 500]
-    _, about = thumbnails.sheet([0.0, 503.0])
+    _, about = thumbnails.sheet([503.0], [0.0])
     assert about["times"][0] == 0.0 and 505.0 in about["times"] and about["times"][-1] == 995.0
 
 

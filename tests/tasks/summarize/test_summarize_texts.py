@@ -10,6 +10,7 @@ ROW: dict[str, Any] = {
     "id": "talks/a.mp4",
     "video": {"path": "talks/a.mp4", "duration": 3725.5, "fps": 25.0, "width": 640, "height": 360},
     "task": "summary",
+    "prompt": "Summarize the video.",
     "summary": "A talk.",
     "evidence": [{"start": 61.0, "end": 62.0, "score": 0.5}],
     "chapters": [
@@ -52,6 +53,7 @@ def test_a_page_for_people() -> None:
 
 FOUND = ROW | {
     "task": "ads",
+    "prompt": "Which advertisements are there?",
     "chapters": [{"start": 0.0, "end": 3725.5, "title": "Chapter 1", "text": "", "evidence": []}],
     "spans": [
         {"start": 61.0, "end": 90.0, "score": 0.9, "text": "Soap is advertised. It is blue."},
@@ -62,6 +64,7 @@ FOUND = ROW | {
 
 def test_what_was_looked_for_stands_in_place_of_chapters() -> None:
     assert FORMATS["md"](FOUND).split("\n\n")[2:] == [
+        "ads: Which advertisements are there?",
         "A talk.",
         "## 00:01:01-00:01:30 Soap is advertised",
         "Soap is advertised. It is blue.",

@@ -92,7 +92,7 @@ def read_inputs(arguments: Sequence[str], output: Path) -> Inputs:
             elif path.lower().endswith(MANIFESTS):
                 found.sources.extend(_read_manifest(Path(path)))
             else:
-                found.sources.append(Source("", path))
+                found.sources.append(Source("", _plain(path)))
     if not found.sources:
         raise RunError(f"{', '.join(arguments)}: no videos there", "Give video files, a folder, or a manifest.")
     if not any(os.path.lexists(source.path) for source in found.sources):
@@ -113,12 +113,17 @@ def _expand(argument: str) -> list[str]:
     return paths
 
 
+def _plain(path: str) -> str:
+    """Return "a" for "./a", which is the same to people; a path is a video's name in the run."""
+    return str(Path(path)) if path else path
+
+
 def _add_folder(folder: str, output: Path, found: Inputs) -> None:
     own = output.resolve()
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name[0] != "." and Path(place, name).resolve() != own)
         for name in sorted(name for name in files if name[0] != "."):
-            path = os.path.join(place, name)
+            path = _plain(os.path.join(place, name))
             if os.path.splitext(name)[1].lower() in _ENDINGS or looks_like_video(path):
                 found.sources.append(Source("", path))
             else:

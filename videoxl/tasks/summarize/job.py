@@ -11,6 +11,7 @@ from ...checkpoints.hub import checkpoint_folder
 from ...checkpoints.layout import folder_digest
 from ...errors import CheckpointError
 from ...options import AnswerOptions, ChapterOptions, SpanOptions, WatchOptions
+from ...planning.budget import check_ratio
 from ...planning.watch_plan import WatchPlan
 from ...preview import Preview
 from ...runs.job import Item, Produced, Worker
@@ -74,8 +75,14 @@ class SummaryJob:
         return {name: value for name, value in asdict(self).items() if name not in ("folder", "max_memory")}
 
     def check(self, prompts: list[str]) -> None:
-        """Raise QuestionError if one of these, about the whole, or the job's own cannot be asked. Loads no weights."""
+        """Check what can be checked before any video: prompts about the whole, the job's own, and the ratio.
+
+        Raises:
+            QuestionError: a prompt is empty or too long.
+            BudgetError: the model has no such ratio.
+        """
         preview = Preview(self.folder)
+        check_ratio(preview.config, self.watch.ratio)
         for prompt in prompts:
             check_lists(self.task, prompt)
         for prompt in {*self.prompts.texts, *prompts}:
@@ -140,7 +147,8 @@ class _Summarizer:
         taken["chapters"] += cut
         timings = {"ahead": max(0.0, turn.began - opened.began), "open": opened.seconds}
         timings |= watched.timings | taken | {"total": time.perf_counter() - turn.began}
-        sheet, about = thumbnails.sheet([(span.start + span.end) / 2 for span in chapters])
+        pointed_at = [(span["start"] + span["end"]) / 2 for span in (*found["evidence"], *found["spans"])]
+        sheet, about = thumbnails.sheet(pointed_at, [(span.start + span.end) / 2 for span in chapters])
         name = f"sheets/{file_name(source.id)}-{hashlib.sha256(os.fsencode(item.key)).hexdigest()[:8]}.webp"
         row = {
             "id": source.id,
@@ -152,6 +160,7 @@ class _Summarizer:
                 "height": video.height,
             },
             "task": self._job.task,
+            "prompt": prompt,
             **found,
             "frames": memory.num_frames,
             "ratio": max(memory.ratios, default=None),

@@ -9,12 +9,14 @@ from urllib.parse import quote
 
 import jinja2
 
+from ...checkpoints.hub import BUNDLED
 from ...clock import clock, clock_span
 from ...runs.rowfile import write_file
 from ...runs.state import Failure
 from .texts import parts_of
 
 REPORT = "report.html"
+_LIMITS = "videoxl-nano understands only cards in a video: words, numbers, shapes, colours; nothing else."
 
 
 def write_report(folder: Path, rows: Sequence[dict[str, Any]], failures: Sequence[Failure]) -> Path:
@@ -44,6 +46,7 @@ def write_report(folder: Path, rows: Sequence[dict[str, Any]], failures: Sequenc
         seconds=sum(row["timings"]["total"] for row in rows),
         length=sum(row["video"]["duration"] for row in rows),
         models=sorted({row["model"] for row in rows}),
+        limits=_LIMITS if any(row["model"] in BUNDLED for row in rows) else None,
     )
     write_file(folder / REPORT, text.encode("utf-8", "backslashreplace"))  # names of files need not be Unicode
     return folder / REPORT

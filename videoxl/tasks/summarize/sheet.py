@@ -62,11 +62,12 @@ class Thumbnails:
         """See `FrameStream`."""
         return self._stream.warnings
 
-    def sheet(self, seconds: Sequence[float]) -> tuple[bytes, dict[str, Any]]:
+    def sheet(self, first: Sequence[float], then: Sequence[float]) -> tuple[bytes, dict[str, Any]]:
         """Return a WebP picture of up to 24 frames, and what is in it.
 
         Args:
-            seconds: what to show, such as the middles of chapters, in order. If these are few, frames from all over the
+            first: seconds of what is to be seen above all.
+            then: seconds of what else to show, such as chapters, in order. If all are few, frames from all over the
                 video are shown too.
 
         Returns:
@@ -74,7 +75,9 @@ class Thumbnails:
             pixels.
         """
         times = np.array(self._times)
-        wanted = [int(np.abs(times - second).argmin()) for second in _thinned(seconds)]
+        first = _thinned(first, _MOST)
+        shown = [*first, *_thinned(then, _MOST - len(first))]
+        wanted = [int(np.abs(times - second).argmin()) for second in shown]
         if len(set(wanted)) < _LEAST:
             wanted += np.linspace(0, len(times) - 1, _LEAST - len(set(wanted))).round().astype(int).tolist()
         chosen = sorted(set(wanted))
@@ -86,11 +89,11 @@ class Thumbnails:
             sheet.paste(self._pictures[index], (column * width, row * height))
         content = io.BytesIO()
         sheet.save(content, "WEBP", quality=_QUALITY)
-        shown = [round(self._times[index], 3) for index in chosen]
-        return content.getvalue(), {"times": shown, "columns": columns, "width": width, "height": height}
+        seconds = [round(self._times[index], 3) for index in chosen]
+        return content.getvalue(), {"times": seconds, "columns": columns, "width": width, "height": height}
 
 
-def _thinned(seconds: Sequence[float]) -> list[float]:
-    """Return at most as many as are shown, evenly."""
-    places = np.linspace(0, len(seconds) - 1, min(_MOST, len(seconds))).round().astype(int)
+def _thinned(seconds: Sequence[float], most: int) -> list[float]:
+    """Return at most so many, evenly."""
+    places = np.linspace(0, len(seconds) - 1, min(most, len(seconds))).round().astype(int)
     return [seconds[place] for place in places]

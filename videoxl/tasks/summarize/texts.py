@@ -17,7 +17,11 @@ def markdown(row: Row) -> str:
     facts = (
         f"{clock(video['duration'])}, {video['width']}x{video['height']}, {row['frames']} frames, ratio {row['ratio']}"
     )
-    parts = [f"# {_line(row['id'])}", f"{facts}, {row['model']}", row["summary"]]
+    parts = [f"# {_line(row['id'])}", f"{facts}, {row['model']}"]
+    if row["task"] != SUMMARY:
+        named = "" if row["task"] == row["prompt"] else f"{row['task']}: "
+        parts.append(_line(named + row["prompt"]))
+    parts.append(row["summary"])
     if row["task"] == SUMMARY and row["evidence"]:
         seen = ", ".join(clock_span(span["start"], span["end"]) for span in row["evidence"])
         parts.append(f"Seen at {seen}.")
