@@ -24,7 +24,7 @@ def choose_device(device: str) -> torch.device:
         raise CheckpointError(f"device {device!r} is not known", "Use auto, cpu, or cuda.") from None
     try:
         torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:  # also NotImplementedError
+    except (RuntimeError, AssertionError) as error:  # no driver or another backend; a torch without CUDA asserts
         reason = str(error).strip().splitlines()[0][:160]
         raise CheckpointError(f"device {device!r} cannot be used ({reason})", "Use auto, cpu, or cuda.") from None
     return chosen
