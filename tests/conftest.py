@@ -30,6 +30,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture(scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of memories for all tests that only ask questions about the same video."""
+    return tmp_path_factory.mktemp("session-cache")
+
+
+@pytest.fixture
+def shared_cache(own_cache: None, session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test find the memories that tests before it have made, in place of an empty cache."""
+    monkeypatch.setenv("VIDEOXL_CACHE_DIR", str(session_cache))
+
+
+@pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint of a tiny random model."""
     import torch

@@ -71,7 +71,8 @@ QUESTIONS = [
 ]
 
 
-@pytest.mark.parametrize("ratio", ["auto", "16"])
+@pytest.mark.usefixtures("shared_cache")
+@pytest.mark.parametrize("ratio", ["2", "16"])
 @pytest.mark.parametrize("question, answer", QUESTIONS)
 def test_the_bundled_model_answers(question: str, answer: str, ratio: str) -> None:
     arguments = ["ask", str(DEMO), question, "--ratio", ratio, "--device", "cpu", "--json"]
@@ -79,7 +80,8 @@ def test_the_bundled_model_answers(question: str, answer: str, ratio: str) -> No
     assert result.exit_code == 0, result.stderr
     said = json.loads(result.stdout)
     assert (said["answer"], said["frames"], said["model"]) == (answer, 288, "videoxl-nano")
-    assert len(result.stderr.splitlines()) == 1 and "--model video-xl-7b" in result.stderr
+    *from_cache, hint = result.stderr.splitlines()
+    assert len(from_cache) <= 1 and "--model video-xl-7b" in hint
 
 
 def test_no_card_in_the_first_minute() -> None:

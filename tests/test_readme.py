@@ -94,7 +94,7 @@ def test_ci_runs_the_commands_of_the_readme(tmp_path: Path) -> None:
 
     assert ci("winter") == 0
     assert [line.split()[0] for line in calls.read_text().splitlines()] == [
-        *("python3", "pip", "pytest"),
+        *("python3", "pip", "pytest", "pytest"),
         *("ruff", "ruff", "mypy"),
         *("python3", "pip", "videoxl"),
         *("python", "pip", "pytest", "videoxl"),  # the newest versions

@@ -21,6 +21,7 @@ from videoxl.runs.ray_crew import RayCluster
 
 # Not imported here: what Ray prints is chosen before that.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed"),
     pytest.mark.skipif(os.name != "posix", reason="sends signals"),
 ]

@@ -19,6 +19,8 @@ from videoxl.train.nano import RATIOS, Recipe, carried_rows, take_up, train_nano
 from videoxl.train.tokenizer import build_tokenizer
 from videoxl.train.trainer import Metrics, StageConfig
 
+pytestmark = pytest.mark.slow  # whole trainings
+
 
 @pytest.fixture(autouse=True)
 def fresh_accelerate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
