@@ -27,6 +27,7 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     assert cache.get("a", Path.read_bytes) is None and not cache.holds("a") and cache.files() == []
     for key, used in (("a", 1000.0), ("b", 2000.0), ("c", 3000.0)):
         cache.put(key, writing(30, used))
+    cache = MemoryCache(cache.folder, limit=100)  # of another command
     assert cache.get("a", Path.read_bytes) == b"m" * 30  # used now
     cache.put("d", writing(30))
     assert set(names(cache)) == {"a.vxm", "d.vxm", "c.vxm"}
@@ -51,9 +52,51 @@ def test_one_that_is_too_large_drives_no_other_out(tmp_path: Path) -> None:
     assert names(cache) == ["a.vxm"]
 
 
+def test_what_one_command_made_or_used_is_not_driven_out_by_it(tmp_path: Path) -> None:
+    MemoryCache(tmp_path).put("before", writing(30, 1000.0))
+    MemoryCache(tmp_path).put("used", writing(30, 2000.0))
+    cache = MemoryCache(tmp_path, limit=100)
+    assert cache.get("used", Path.read_bytes)
+    os.utime(tmp_path / "used.vxm", (500.0, 500.0))  # by the clock of another machine, say
+    cache.put("a", writing(30, 600.0))
+    cache.put("b", writing(30, 700.0))  # in place of what was there before
+    assert set(names(cache)) == {"used.vxm", "a.vxm", "b.vxm"} and not cache.is_full
+    with pytest.raises(MemoryFileError, match="full"):
+        cache.put("c", writing(30))
+    assert set(names(cache)) == {"used.vxm", "a.vxm", "b.vxm"} and cache.is_full
+
+    def never(path: Path) -> None:
+        raise AssertionError("written in vain")
+
+    with pytest.raises(MemoryFileError, match="full"):
+        cache.put("d", never)
+    MemoryCache(tmp_path, limit=100).put("d", writing(30))  # another command
+    assert "d.vxm" in names(cache) and len(names(cache)) == 3
+
+
+def test_what_does_not_fit_beside_one_s_own_drives_nothing_else_out(tmp_path: Path) -> None:
+    MemoryCache(tmp_path).put("before", writing(30, 1000.0))
+    cache = MemoryCache(tmp_path, limit=100)
+    cache.put("a", writing(40))
+    with pytest.raises(MemoryFileError, match="larger than the cache"):
+        cache.put("b", writing(101))
+    assert set(names(cache)) == {"before.vxm", "a.vxm"} and not cache.is_full
+    with pytest.raises(MemoryFileError, match="full"):
+        cache.put("b", writing(90))
+    assert set(names(cache)) == {"before.vxm", "a.vxm"} and cache.is_full
+
+
+def test_what_could_not_be_used_does_not_count_as_used(tmp_path: Path) -> None:
+    cache = MemoryCache(tmp_path)
+    cache.put("a", writing(30, 1000.0))
+    assert cache.get("a", lambda path: None) is None
+    assert (tmp_path / "a.vxm").stat().st_mtime == 1000.0
+
+
 def test_a_limit_of_0_keeps_nothing(tmp_path: Path) -> None:
-    MemoryCache(tmp_path, limit=0).put("a", writing(1))
-    assert list(tmp_path.iterdir()) == []
+    cache = MemoryCache(tmp_path, limit=0)
+    cache.put("a", writing(1))
+    assert list(tmp_path.iterdir()) == [] and cache.is_full
 
 
 def test_what_is_damaged_is_set_aside(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Memories kept for next time, in the user's cache directory: bounded in size, the least recently used first out.
 
+What one command has made or used is not driven out by that command: it has said that it is there, or is about to.
+
 Any number of processes may use it at a time: files appear whole under their names and are never changed, so the worst
 that two can do to each other is to make the same memory twice. It knows keys and files, and nothing of videos.
 """
@@ -23,6 +25,7 @@ DEFAULT_LIMIT = 20_000_000_000
 _SUFFIX, _DAMAGED = ".vxm", ".damaged"
 _ABANDONED_SECONDS = 3600  # since a temporary file was last written to: whoever wrote it is gone
 _ELSEWHERE = "Set VIDEOXL_CACHE_DIR to another folder."
+_MORE = "Set VIDEOXL_CACHE_SIZE to more, for example 50GB."
 
 Loaded = TypeVar("Loaded")
 
@@ -53,7 +56,7 @@ class CachedFile:
 
 
 class MemoryCache:
-    """Memories by key.
+    """Memories by key, for one command.
 
     Args:
         folder: where they are; made when the first is put there.
@@ -63,6 +66,8 @@ class MemoryCache:
     def __init__(self, folder: Path, limit: int = DEFAULT_LIMIT) -> None:
         self.folder = folder
         self.limit = limit
+        self._own: set[str] = set()  # names of the files that were made or used through this object
+        self._is_full = False
 
     @classmethod
     def of_user(cls) -> "MemoryCache":
@@ -83,6 +88,11 @@ class MemoryCache:
         except RuntimeError:
             raise CacheError(f"{folder}: that home folder is not known", _ELSEWHERE) from None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is kept: what was made and used here takes all that there is."""
+        return self._is_full or not self.limit
+
     def holds(self, beginning: str) -> bool:
         """Return whether there is a memory whose key begins so.
 
@@ -91,10 +101,10 @@ class MemoryCache:
         """
         return any(file.path.name.startswith(beginning) for file in self.files() if not file.is_damaged)
 
-    def get(self, key: str, load: Callable[[Path], Loaded]) -> Loaded | None:
-        """Return what `load` makes of the memory's file, and count it as used.
+    def get(self, key: str, load: Callable[[Path], Loaded | None]) -> Loaded | None:
+        """Return what `load` makes of the memory's file, and count it as used unless that is None.
 
-        None if there is no file, or another process removed or replaced it meanwhile.
+        None also if there is no file, or another process removed or replaced it meanwhile.
 
         Raises:
             DamagedMemoryError: it is damaged. It is set aside then: the next `get` finds none.
@@ -114,29 +124,42 @@ class MemoryCache:
                 with contextlib.suppress(OSError):
                     path.replace(path.with_name(path.name + _DAMAGED))
             raise
-        with contextlib.suppress(OSError):  # it may be on a disk that can only be read, or be gone by now
-            os.utime(path)
+        if loaded is not None:
+            self._own.add(path.name)
+            with contextlib.suppress(OSError):  # it may be on a disk that can only be read, or be gone by now
+                os.utime(path)
         return loaded
 
     def put(self, key: str, save: Callable[[Path], None]) -> None:
         """Let `save` write a memory to its file, and remove others if all take more than the limit; 0 keeps none.
 
+        What was made or used here stays: where there is no room beside it, this one and all later ones are not kept.
+
         Raises:
-            MemoryFileError: the folder cannot be written to, the disk is full, or the memory alone is over the limit.
+            MemoryFileError: the folder cannot be written to, the disk is full, the memory alone is over the limit, or
+                there is no room left.
         """
         if not self.limit:
             return
+        if self._is_full:
+            raise self._full()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CacheError(f"{self.folder}: cannot be made ({error.strerror})", _ELSEWHERE) from None
         path = self._path(key)
         save(path)
+        sizes = {file.path.name: file.size for file in self.files()}
+        if sizes.get(path.name, 0) > self.limit:
+            path.unlink(missing_ok=True)
+            raise MemoryFileError(f"{path.name}: is larger than the cache may be", _MORE)
+        own = self._own | {path.name}
+        if sum(sizes.get(name, 0) for name in own) > self.limit:
+            path.unlink(missing_ok=True)
+            self._is_full = True
+            raise self._full()
+        self._own = own
         self.prune()
-        if self.path(key) is None:
-            raise MemoryFileError(
-                f"{path.name}: is larger than the cache may be", "Set VIDEOXL_CACHE_SIZE to more, for example 50GB."
-            )
 
     def files(self) -> list[CachedFile]:
         """Return all files, the most recently used first, with those that were set aside.
@@ -154,8 +177,8 @@ class MemoryCache:
     def prune(self, limit: int | None = None) -> list[CachedFile]:
         """Remove files until the rest is within the limit, and return them.
 
-        Damaged ones go first, then the least recently used; one that alone is over the limit drives no other out. What
-        a killed process left half written goes too.
+        Damaged ones go first, then the least recently used, and what was made or used here last; one that alone is over
+        the limit drives no other out. What a killed process left half written goes too.
 
         Args:
             limit: bytes; the cache's own if None.
@@ -169,7 +192,8 @@ class MemoryCache:
                     path.unlink()
         limit = self.limit if limit is None else limit
         removed, room, is_full = [], limit, False
-        for file in sorted(self.files(), key=lambda file: file.is_damaged):  # sorting keeps the order of equals
+        # Sorting keeps the order of equals.
+        for file in sorted(self.files(), key=lambda file: (file.path.name not in self._own, file.is_damaged)):
             if not is_full and file.size <= room:
                 room -= file.size
                 continue
@@ -210,6 +234,12 @@ class MemoryCache:
         """Return the memory's file, if there is one."""
         path = self._path(key)
         return path if os.path.isfile(path) else None
+
+    def _full(self) -> MemoryFileError:
+        return MemoryFileError(
+            f"the cache is full of what this command made or used; VIDEOXL_CACHE_SIZE allows {self.limit / 1e9:g} GB",
+            _MORE,
+        )
 
     def _matching(self, pattern: str) -> list[Path]:
         try:

@@ -15,6 +15,8 @@ from .recalling import Recalled, Recalling
 if TYPE_CHECKING:
     from ..model import Progress, VideoXL
 
+_TO_A_FILE = "Write it to a file with --output."
+
 
 @dataclass(frozen=True)
 class Indexed:
@@ -73,7 +75,7 @@ def index_video(
     on_watching: Callable[[], None] | None = None,
     on_progress: Callable[["Progress"], None] | None = None,
 ) -> Indexed:
-    """Make the memory of a video, unless the cache has it.
+    """Make the memory of a video, unless the cache has it, or it could be kept nowhere.
 
     Args:
         video: its path.
@@ -89,14 +91,22 @@ def index_video(
     Raises:
         VideoXLError: it cannot be made, see `Recalling`; or it can be kept nowhere.
     """
+
+    def check_use() -> None:
+        if path is None and (cache is None or cache.is_full):
+            problem = "it could be kept nowhere: there is no room left in the cache"
+            raise MemoryFileError(f"{video}: not watched, because {problem}", _TO_A_FILE)
+        if on_watching is not None:
+            on_watching()
+
     with Recalling(video, folder, watch, cache=cache) as recalling:
         model = load_model()
         began = time.perf_counter()
-        recalled = recalling.recall(model, on_watching, on_progress)
+        recalled = recalling.recall(model, check_use, on_progress)
     if path is not None:
         recalled.memory.save(path, dtype)
     kept = path or recalled.path
     if kept is None:
-        problem = recalled.warnings[-1] if recalled.warnings else "the cache keeps nothing"
-        raise MemoryFileError(f"{video}: {problem}", "Write it to a file with --output.")
+        problem = recalled.warnings[-1] if recalled.warnings else "another process removed the memory from the cache"
+        raise MemoryFileError(f"{video}: {problem}", _TO_A_FILE)
     return Indexed(recalled, kept, kept.stat().st_size, time.perf_counter() - began)

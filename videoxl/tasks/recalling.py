@@ -178,14 +178,22 @@ class Recalling:
         return chosen in ratios and set(header.ratios) == {chosen}
 
     def _keep(self, key: str, memory: "VisualMemory") -> str | None:
-        """Put a memory into the cache, and return what prevented it; the answer shall come whatever it is."""
+        """Put a memory into the cache, and return what prevented it; the answer shall come whatever it is.
+
+        That the cache is full is said once, of the first memory that it has no room for.
+        """
         assert self._cache is not None
+        if self._cache.is_full:
+            return None
         try:
             if content_digest(self._path) != self._digest:
                 return f"{self._path}: changed while it was watched; its memory is not kept for next time"
             self._cache.put(key, memory.save)
         except Exception as error:  # to write it, it is copied: also memory may run out, the device's or ours
-            return f"the memory is not kept for next time ({str(error) or type(error).__name__})"
+            these = "the memory is not kept for next time"
+            if self._cache.is_full:
+                these = "this memory and those that follow are not kept for next time"
+            return f"{these} ({str(error) or type(error).__name__})"
         return None
 
 
