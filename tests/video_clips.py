@@ -1,21 +1,28 @@
 """Small clips written by the tests, and an independent reading of any clip to compare with."""
 
-from collections.abc import Iterable
+import importlib.util
+from collections.abc import Callable
 from fractions import Fraction
-from itertools import chain, count
 from pathlib import Path
+from types import ModuleType
 
 import av
 import numpy as np
 
-BITS = 10  # frame numbers are painted as 2 rows of 5 black or white blocks
+
+def load_script(name: str) -> ModuleType:
+    """Import a file of scripts/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).resolve().parents[1] / "scripts" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def numbered_picture(number: int, width: int = 160, height: int = 64) -> np.ndarray:
-    """Return uint8 [h, w, 3] that shows `number` in binary; survives lossy coding and scaling."""
-    bits = np.array([number >> bit & 1 for bit in range(BITS)], dtype=np.uint8).reshape(2, BITS // 2)
-    blocks = np.kron(bits * 215 + 20, np.ones((height // 2, width // (BITS // 2)), np.uint8))
-    return np.repeat(blocks[:, :, None], 3, axis=2)
+make_odd_videos = load_script("make_odd_videos")
+BITS: int = make_odd_videos.BITS
+numbered_picture: Callable[..., np.ndarray] = make_odd_videos.numbered_picture
+write_clip: Callable[..., Path] = make_odd_videos.write_clip
 
 
 def read_numbers(frames: np.ndarray) -> list[int]:
@@ -26,34 +33,9 @@ def read_numbers(frames: np.ndarray) -> list[int]:
     return [int(sum(1 << bit for bit in range(BITS) if row[bit] > 128)) for row in cells]
 
 
-def write_clip(
-    path: Path,
-    pictures: Iterable[np.ndarray],
-    fps: int = 30,
-    codec: str = "libx264",
-    pix_fmt: str = "yuv420p",
-    ticks: Iterable[int] | None = None,
-    **options: str,
-) -> Path:
-    """Encode pictures; `ticks` are their times in 1/fps seconds, by default 0, 1, 2 ..."""
-    pictures = iter(pictures)
-    first = next(pictures)
-    height, width = first.shape[:2]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=fps, options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
-        stream.time_base = stream.codec_context.time_base = Fraction(1, fps)
-        for tick, picture in zip(ticks or count(), chain([first], pictures), strict=False):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame.pts, frame.time_base = tick, Fraction(1, fps)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
 def write_numbered(path: Path, length: int, **options: object) -> Path:
     """Encode a clip whose frames show their own numbers."""
-    return write_clip(path, [numbered_picture(number) for number in range(length)], **options)  # type: ignore[arg-type]
+    return write_clip(path, [numbered_picture(number) for number in range(length)], **options)
 
 
 def write_sound(path: Path, seconds: int = 1) -> Path:

@@ -6,6 +6,21 @@ from fractions import Fraction
 import numpy as np
 
 
+@dataclass(frozen=True)
+class Segment:
+    """Packets whose time stamps are of one clock; see `timeline`.
+
+    Attributes:
+        first: number of the first of them among all packets of the video stream, in the order of the file.
+        offset: what is added to their time stamps, so that they go on where those of the segment before end.
+        begin: the first presentation time stamp that comes of it.
+    """
+
+    first: int
+    offset: int
+    begin: int
+
+
 @dataclass(frozen=True, eq=False)
 class VideoFacts:
     """What the probe found out about a file. The arrays have one entry per shown frame, in the order of display.
@@ -22,13 +37,14 @@ class VideoFacts:
         duration: seconds from the start of the file to the end of its last readable frame.
         start: seconds on the file's own clock at which a player starts; times are counted from there.
         time_base: seconds per unit of `pts` and `dts`.
-        pts: int64, presentation time stamps, ascending.
-        dts: int64, decoding time stamps of the same frames.
+        pts: int64, presentation time stamps, ascending; where the clock of the file jumps they go on.
+        dts: int64, decoding time stamps of the same frames, likewise.
         keyframes: bool, frames that decode without any other.
         frames_missing: frames that the file announces but does not contain (an estimate where it keeps no count).
         warnings: sentences about damage.
         decord_problem: why decord would read this file wrongly; None where nothing speaks against it.
         decord_installed: whether the decoding process can find decord.
+        segments: how its clock jumps; none where it runs on.
     """
 
     path: str
@@ -49,6 +65,7 @@ class VideoFacts:
     warnings: tuple[str, ...]
     decord_problem: str | None
     decord_installed: bool
+    segments: tuple[Segment, ...] = ()
 
     @property
     def times(self) -> np.ndarray:

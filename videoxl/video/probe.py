@@ -22,6 +22,7 @@ from ..errors import VideoError
 from .checks import GET_ANOTHER_COPY
 from .facts import VideoFacts, count_frames
 from .opening import demux, is_flush, open_video
+from .timeline import ClockWatch, Timeline, join_clocks, jump_warning
 
 _DECORD_CONTAINERS = ("mov", "matroska")
 _DECORD_MAX_GOP_PIXELS = 4e9  # about 4300 pictures of 1280x720; decord cannot say that it is still working
@@ -32,24 +33,28 @@ _FIRST_PICTURE_PACKETS = 2000  # give up when none of so many packets gives a pi
 class _Packets:
     """What the packet pass collects about the video stream; times are in units of its time base."""
 
+    clock: ClockWatch
     pts: list[int] = field(default_factory=list)
     dts: list[int] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)  # 0 where unknown
     keyframes: list[bool] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)  # in the order of the file
     count: int = 0  # also those that are not shown
     num_hidden: int = 0
     num_without_pts: int = 0
     num_corrupt: int = 0
-    last_duration: int = 0
     end_seconds: float = 0.0  # latest end in any stream
     open_gop: bool = False
     _key_pts: int | None = None
 
     def add(self, packet: Packet) -> None:
         """Take in a packet of the video stream."""
+        number = self.count
         self.count += 1
         self.num_corrupt += packet.is_corrupt
         self.num_without_pts += packet.pts is None
         pts = packet.dts if packet.pts is None else packet.pts
+        self.clock.add_frame(number, pts, packet.dts, packet.is_keyframe)
         if packet.is_discard or not packet.size or pts is None:
             self.num_hidden += packet.is_discard
             return
@@ -57,11 +62,15 @@ class _Packets:
             self.open_gop = True
         if packet.is_keyframe:
             self._key_pts = pts
-        if not self.pts or pts >= max(self.pts[-16:]):
-            self.last_duration = packet.duration or 0
         self.pts.append(pts)
+        self.numbers.append(number)
+        self.durations.append(packet.duration or 0)
         self.dts.append(pts if packet.dts is None else packet.dts)
         self.keyframes.append(packet.is_keyframe)
+
+    def timeline(self) -> Timeline:
+        """Return when the frames appear."""
+        return join_clocks(self.clock.jumps, self.numbers, self.pts, self.dts, self.durations, self.keyframes)
 
 
 def probe(path: str, location: str, alive: Callable[[], None]) -> VideoFacts:
@@ -86,7 +95,7 @@ def probe(path: str, location: str, alive: Callable[[], None]) -> VideoFacts:
 
 
 def _read_packets(container: InputContainer, stream: VideoStream, alive: Callable[[], None]) -> _Packets:
-    packets = _Packets()
+    packets = _Packets(ClockWatch(_container_name(container), _time_base(stream)))
     # Where the header keeps no count of frames, the end of the other streams tells whether the file was cut off.
     streams = [stream] if stream.frames else [s for s in container.streams if s.type in ("video", "audio")]
     for packet in demux(container, streams):
@@ -98,6 +107,8 @@ def _read_packets(container: InputContainer, stream: VideoStream, alive: Callabl
         if packet.pts is not None and packet.time_base:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             packets.end_seconds = max(packets.end_seconds, end)
+            if packet.stream is not stream:
+                packets.clock.add_other(end)
     return packets
 
 
@@ -110,20 +121,24 @@ def _facts(
     damaged: bool,
     first: VideoFrame,
 ) -> VideoFacts:
-    pts, order = np.unique(np.array(packets.pts, dtype=np.int64), return_index=True)
-    time_base = stream.time_base or Fraction(1, av.time_base)
+    time_base = _time_base(stream)
     start = (container.start_time or 0) / av.time_base
-    duration = (int(pts[-1]) + (packets.last_duration or _typical_interval(pts))) * float(time_base) - start
-    fps = float(stream.average_rate or 0) or len(pts) / max(duration, float(time_base))
+    timeline = packets.timeline()
+    pts, keyframes = timeline.pts, timeline.keyframes
+    duration = timeline.end * float(time_base) - start
+    average = 0.0 if timeline.segments else float(stream.average_rate or 0)
+    fps = average or len(pts) / max(duration, float(time_base))
     width, height = _shown_size(first, stream)
-    keyframes = np.array(packets.keyframes)[order]
-    missing = _missing_at_end(container, stream, packets, fps)
+    missing = 0 if timeline.segments else _missing_at_end(container, stream, packets, fps)
     warnings = [f"the file is incomplete, about {count_frames(missing)} missing at its end"] if missing else []
     in_gaps = _missing_in_gaps(pts) if damaged else 0
     if in_gaps:
         warnings.append(f"the file is damaged, about {count_frames(in_gaps)} missing")
     decord_problem = _decord_problem(container, stream, packets, _longest_gop(keyframes) * first.width * first.height)
-    if damaged or warnings:
+    if timeline.segments:
+        decord_problem = "its clock was reset"
+        warnings.append(jump_warning([segment.begin * float(time_base) - start for segment in timeline.segments[1:]]))
+    elif damaged or warnings:
         decord_problem = "FFmpeg found errors in the file, and decord hides damage"
     return VideoFacts(
         path=path,
@@ -138,21 +153,22 @@ def _facts(
         start=start,
         time_base=time_base,
         pts=pts,
-        dts=np.array(packets.dts, dtype=np.int64)[order],
+        dts=timeline.dts,
         keyframes=keyframes,
         frames_missing=missing + in_gaps,
         warnings=tuple(warnings),
         decord_problem=decord_problem,
         decord_installed=importlib.util.find_spec("decord") is not None,
+        segments=timeline.segments,
     )
+
+
+def _time_base(stream: VideoStream) -> Fraction:
+    return stream.time_base or Fraction(1, av.time_base)
 
 
 def _container_name(container: InputContainer) -> str:
     return container.format.name.split(",")[0]
-
-
-def _typical_interval(pts: np.ndarray) -> int:
-    return int(np.median(np.diff(pts))) if len(pts) > 1 else 0
 
 
 def _longest_gop(keyframes: np.ndarray) -> int:

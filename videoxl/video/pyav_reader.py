@@ -1,6 +1,7 @@
 """Reading chosen frames with PyAV, in the child process."""
 
 import heapq
+import math
 from collections.abc import Callable, Iterator
 
 import av
@@ -11,6 +12,7 @@ from av.video.reformatter import VideoReformatter
 
 from .facts import DecodeRequest
 from .opening import demux, is_flush, open_video
+from .timeline import rebase
 
 Picture = tuple[int, np.ndarray, bool]  # position in the request, uint8 [h, w, 3], shows damage
 
@@ -38,7 +40,8 @@ class PyAVReader:
         self._key_before = np.maximum.accumulate(np.where(facts.keyframes, numbers, -1))
         # FFmpeg's Matroska index is by presentation time, the others are by decoding time.
         self._seek_times = facts.pts if facts.container == "matroska" else facts.dts
-        self._may_seek = facts.container not in _NEVER_SEEK
+        self._may_seek = facts.container not in _NEVER_SEEK and not facts.segments
+        self._skip_to: int | None = None  # time stamp of the packet that is decoded next
         self._reformatter = VideoReformatter()
         self._last = -1  # number of the last frame that the decoder gave
         self._open()
@@ -87,16 +90,22 @@ class PyAVReader:
         self._codec = self._stream.codec_context
         self._codec.thread_count = self._request.threads
         self._codec.thread_type = "AUTO" if self._request.threads > 1 else "SLICE"
-        self._start_decoding(demux(self._container, [self._stream]))
+        packets = demux(self._container, [self._stream])
+        self._start_decoding(rebase(packets, facts.segments) if facts.segments else packets)
 
-    def _start_decoding(self, packets: Iterator[Packet]) -> None:
+    def _start_decoding(self, packets: Iterator[Packet | None]) -> None:
         self._frames = self._decode(packets)
         self._last = -1
+        self._fed = -math.inf
 
     def _approach(self, target: int) -> None:
         """Seek to the key frame that `target` needs, if that is ahead of the frames decoded next."""
         key = int(self._key_before[target])
-        if key <= self._last + _MIN_SEEK or not self._may_seek:
+        if key <= self._last + _MIN_SEEK:
+            return
+        if not self._may_seek:
+            # Reading on without decoding takes a hundredth of the time, and the packets keep their numbers.
+            self._skip_to = int(self._pts[key]) if self._pts[key] > self._fed else None
             return
         for _ in range(_SEEK_STEPS):
             if self._seek(key):
@@ -125,17 +134,30 @@ class PyAVReader:
         self._start_decoding(_put_back(packet, packets))
         return bool(before or at_key)
 
-    def _decode(self, packets: Iterator[Packet]) -> Iterator[VideoFrame]:
+    def _decode(self, packets: Iterator[Packet | None]) -> Iterator[VideoFrame]:
         for packet in packets:
             self._alive()
+            if packet is None:
+                yield from self._drain()
+                continue
             pts = packet.dts if packet.pts is None else packet.pts  # as in the facts
             if self._request.keyframes_only and pts not in self._wanted:
                 continue
+            if self._skip_to is not None and pts is not None:
+                if pts != self._skip_to:
+                    continue
+                self._skip_to = None
+                self._codec.flush_buffers()
+            self._fed = max(self._fed, -math.inf if pts is None else pts)
             yield from self._decode_packet(packet)
             if self._request.keyframes_only:
-                # The decoder would hold the picture back until it has seen more: tell it that nothing follows.
-                yield from self._decode_packet(None)
-                self._codec.flush_buffers()
+                # The decoder would hold the picture back until it has seen more.
+                yield from self._drain()
+
+    def _drain(self) -> Iterator[VideoFrame]:
+        """Yield what the decoder still holds, by telling it that nothing follows, and make it ready for what does."""
+        yield from self._decode_packet(None)
+        self._codec.flush_buffers()
 
     def _decode_packet(self, packet: Packet | None) -> list[VideoFrame]:
         try:
