@@ -13,7 +13,7 @@ from .config import ModelConfig
 from .engine.answer import Answer, Likelihood, likelihoods, stream_answer, whole_answer
 from .engine.chat import Conversation
 from .engine.generate import next_logits
-from .engine.text import Tokenizer, check_length, encode, encode_question
+from .engine.text import Tokenizer, check_length, encode_question, encode_words
 from .errors import MemoryFileError
 from .memory.edit import slice_memory
 from .memory.value import VisualMemory
@@ -140,7 +140,7 @@ class Answering:
         self._check_memory(memory)
         end = self.config.eos_token_ids[:1]
         answer_ids = [
-            [*(encode(self.tokenizer, answer) if isinstance(answer, str) else answer), *end] for answer in answers
+            [*(encode_words(self.tokenizer, answer) if isinstance(answer, str) else answer), *end] for answer in answers
         ]
         question_ids = self._question_ids(memory, question, max(map(len, answer_ids), default=1))
         with cpu_threads(self.device), within_memory(self.device):

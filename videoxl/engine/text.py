@@ -14,6 +14,9 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> list[int]:
         """Return the tokens of a text, chat markers included and nothing added."""
 
+    def encode_prompt(self, parts: Sequence[str], words: str) -> list[int]:
+        """Return the tokens of parts with a user's words between them; only the parts may have chat markers."""
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of some tokens, without chat markers."""
 
@@ -53,16 +56,21 @@ class TextStream:
 
 
 def encode(tokenizer: Tokenizer | None, text: str) -> list[int]:
-    """Return the tokens of a text, chat markers included and nothing added.
+    """Return the tokens of a text, chat markers included and nothing added: nothing that a user wrote.
 
     Raises:
         CheckpointError: there is no tokenizer.
     """
-    if tokenizer is None:
-        raise CheckpointError(
-            "this checkpoint has no tokenizer", "Add tokenizer files to its folder, or use token ids."
-        )
-    return tokenizer.encode(text)
+    return _known(tokenizer).encode(text)
+
+
+def encode_words(tokenizer: Tokenizer | None, words: str) -> list[int]:
+    """Return the tokens of a user's words; chat markers among them are text like any other.
+
+    Raises:
+        CheckpointError: there is no tokenizer.
+    """
+    return _known(tokenizer).encode_prompt(("", ""), words)
 
 
 def encode_prefix(tokenizer: Tokenizer | None, prompt: str) -> list[int]:
@@ -77,7 +85,7 @@ def encode_question(tokenizer: Tokenizer | None, prompt: str, question: str) -> 
         QuestionError: the question is empty.
     """
     check_not_empty(question)
-    return encode(tokenizer, prompt.partition("<image>")[2].replace("{question}", question.strip()))
+    return _encode_filled(tokenizer, prompt.partition("<image>")[2], question)
 
 
 def encode_next_question(tokenizer: Tokenizer | None, prompt: str, question: str) -> list[int]:
@@ -95,7 +103,19 @@ def encode_next_question(tokenizer: Tokenizer | None, prompt: str, question: str
         raise CheckpointError("this model's prompt has no turns", "Ask single questions with videoxl ask.")
     closing = after[after.index("{question}") + len("{question}") : answering]
     turn = before[opening:] + after.lstrip("\n")
-    return encode(tokenizer, closing + turn.replace("{question}", question.strip()))
+    return _encode_filled(tokenizer, closing + turn, question)
+
+
+def _encode_filled(tokenizer: Tokenizer | None, template: str, question: str) -> list[int]:
+    return _known(tokenizer).encode_prompt(template.split("{question}"), question.strip())
+
+
+def _known(tokenizer: Tokenizer | None) -> Tokenizer:
+    if tokenizer is None:
+        raise CheckpointError(
+            "this checkpoint has no tokenizer", "Add tokenizer files to its folder, or use token ids."
+        )
+    return tokenizer
 
 
 def check_length(num_question: int, max_new_tokens: int, memory_length: int, max_positions: int) -> None:

@@ -1,6 +1,7 @@
 """What a task is, and what the model is asked for it. The defaults are files in the package, in a folder a task."""
 
 import importlib.resources
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,9 +117,8 @@ def with_list(prompt: str, lines: Sequence[str], room: int) -> str:
     lines = list(lines) or ["none"]
     while len("\n".join(lines)) > room and len(lines) > 1:
         lines = lines[::2]
-    for name in _LISTS.values():
-        prompt = prompt.replace(name, "\n".join(lines))
-    return prompt
+    # In one go: what the lines say, a model wrote, and the name of a list among it is none.
+    return re.sub("|".join(map(re.escape, set(_LISTS.values()))), lambda name: "\n".join(lines), prompt)
 
 
 def _default(task: str, name: str) -> str:
