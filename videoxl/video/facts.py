@@ -1,9 +1,31 @@
 """What passes between our process and the decoding process."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """One of the video streams of a file.
+
+    Args:
+        index: its number among all streams of the file, as ffprobe counts them.
+        width: in pixels, as the header says; height likewise.
+        fps: average frames per second; 0 if the header has none.
+        codec: FFmpeg's name; "unknown" if it has no decoder.
+        chosen: whether it is the one that is read.
+    """
+
+    index: int
+    width: int
+    height: int
+    fps: float
+    codec: str
+    chosen: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +51,7 @@ class VideoFacts:
         warnings: sentences about damage.
         decord_problem: why decord would read this file wrongly; None where nothing speaks against it.
         decord_installed: whether the decoding process can find decord.
+        streams: the streams of moving pictures in the file, one of them chosen.
     """
 
     path: str
@@ -49,11 +72,22 @@ class VideoFacts:
     warnings: tuple[str, ...]
     decord_problem: str | None
     decord_installed: bool
+    streams: tuple[StreamInfo, ...] = ()
+
+    @property
+    def stream(self) -> int:
+        """Index of the stream that is read."""
+        return next(stream.index for stream in self.streams if stream.chosen)
 
     @property
     def times(self) -> np.ndarray:
         """float64, seconds from the start at which each frame appears, as a player counts them."""
         return self.pts * float(self.time_base) - self.start
+
+
+def stream_records(streams: Sequence[StreamInfo]) -> list[dict[str, Any]]:
+    """Return the streams of a file for JSON."""
+    return [asdict(stream) | {"fps": round(stream.fps, 3)} for stream in streams]
 
 
 def count_frames(number: int) -> str:
@@ -63,10 +97,11 @@ def count_frames(number: int) -> str:
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """Ask for the `VideoFacts` of a file."""
+    """Ask for the `VideoFacts` of a file, about the stream of that index; None is FFmpeg's choice."""
 
     path: str
     location: str
+    stream: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
