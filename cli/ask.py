@@ -48,6 +48,7 @@ def ask(
     start: options.Start = WATCH.start,
     end: options.End = WATCH.end,
     sampling: options.Sampling = MODE,
+    video_stream: options.VideoStream = WATCH.video_stream,
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
@@ -76,7 +77,7 @@ def ask(
     """
     with render.error_boundary(debug):
         began = time.perf_counter()
-        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
+        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
         answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
         asked = _questions(question, more, questions)
         if question is not None and os.path.isfile(question) and not os.path.exists(video):
@@ -140,6 +141,7 @@ def _show_evidence(answer: "Answer", quiet: bool) -> None:
 def _result(answer: "Answer", path: str, recalled: "Recalled", timings: dict[str, float], model: str) -> dict[str, Any]:
     """Return what `--json` prints."""
     from videoxl.tasks.questions import evidence_record
+    from videoxl.video.facts import stream_records
 
     memory, video = recalled.memory, recalled.memory.video
     return {
@@ -152,6 +154,7 @@ def _result(answer: "Answer", path: str, recalled: "Recalled", timings: dict[str
             "fps": round(video.fps, 3),
             "width": video.width,
             "height": video.height,
+            "streams": stream_records(video.streams),
         },
         "frames": memory.num_frames,
         "visual_tokens": memory.num_visual_tokens,

@@ -38,6 +38,7 @@ def chat(
     start: options.Start = WATCH.start,
     end: options.End = WATCH.end,
     sampling: options.Sampling = MODE,
+    video_stream: options.VideoStream = WATCH.video_stream,
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
@@ -53,7 +54,7 @@ def chat(
     FILE, /clear, /quit. Works in a pipe too.
     """
     with render.error_boundary(debug):
-        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
+        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
         answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
         loaded, recalled = recall(
             video, watching, (), answering, model=model, device=device, dtype=dtype, no_cache=no_cache, quiet=quiet

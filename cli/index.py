@@ -43,6 +43,7 @@ def index(
     start: options.Start = WATCH.start,
     end: options.End = WATCH.end,
     sampling: options.Sampling = MODE,
+    video_stream: options.VideoStream = WATCH.video_stream,
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
     json: options.Json = False,
@@ -57,7 +58,7 @@ def index(
     if int8 and output is None:
         raise typer.BadParameter("--int8 is about the file of --output: the cache keeps memories as they are.")
     with render.error_boundary(debug), render.StatusLine(enabled=not quiet) as status:
-        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value)
+        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
         folder = options.model_folder(model, quiet)
         from videoxl.tasks.indexing import index_video, memory_paths
 
@@ -95,10 +96,13 @@ def index(
 
 def _show(video: str, done: "Indexed", json: bool) -> None:
     """Print one line about a memory: JSON, or words."""
+    from videoxl.video.facts import stream_records
+
     memory = done.recalled.memory
     ratio = max(memory.ratios, default=None)
     if json:
         said: dict[str, Any] = {"video": video, "memory": str(done.path), "from": done.recalled.origin}
+        said |= {"streams": stream_records(memory.video.streams if memory.video else ())}
         said |= {"frames": memory.num_frames, "ratio": ratio, "slots": memory.length, "size_bytes": done.size}
         render.print_json_line(said | {"seconds": round(done.seconds, 3)})
     else:

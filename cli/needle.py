@@ -95,6 +95,7 @@ def needle(
     ] = 1,
     distractors: Annotated[int, typer.Option("--distractors", min=0, help="Other needles that nobody asks about.")] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn: further places, order of options.")] = 0,
+    video_stream: options.VideoStream = None,
     model: options.ModelName = "videoxl-nano",
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
@@ -126,6 +127,7 @@ def needle(
             distractors=distractors,
             seed=seed,
             dtype=dtype.value,
+            video_stream=video_stream,
         )
         from videoxl.checkpoints.loading import worker_devices
         from videoxl.tasks.needle.run import run_needles

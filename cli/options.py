@@ -126,6 +126,16 @@ Sampling = Annotated[
         "from the first frame on, which is --fps halved until the frames are few enough.",
     ),
 ]
+VideoStream = Annotated[
+    int | None,
+    typer.Option(
+        "--video-stream",
+        min=0,
+        metavar="N",
+        help="Read this video stream of a file that has several, by its index in the file (as in ffprobe).",
+        show_default="the one that FFmpeg takes",
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
 DtypeOption = Annotated[
     Dtype, typer.Option("--dtype", help="Precision; auto is float32 on the CPU and 16 bit on a GPU.")

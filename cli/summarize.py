@@ -107,6 +107,7 @@ def summarize(
     fps: options.Fps = WATCH.fps,
     ratio: options.Ratio = str(WATCH.ratio),
     sampling: options.Sampling = MODE,
+    video_stream: options.VideoStream = WATCH.video_stream,
     device: options.Device = "auto",
     workers: options.Workers = None,
     engine: Annotated[
@@ -144,7 +145,9 @@ def summarize(
     with render.error_boundary(debug), contextlib.ExitStack() as opened:
         if address is not None and engine is not Engine.ray:
             raise typer.BadParameter("--address is of a Ray cluster: it needs --engine ray.")
-        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), mode=sampling.value)
+        watching = WatchOptions(
+            max_frames, fps, options.parse_ratio(ratio), mode=sampling.value, video_stream=video_stream
+        )
         from videoxl.tasks.summarize.inputs import read_inputs
         from videoxl.tasks.summarize.prompts import JUDGED, SUMMARY, check_prompts, load_prompts, read_task
 

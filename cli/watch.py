@@ -45,6 +45,7 @@ def watch(
         ),
     ] = WATCH.fps,
     ratio: options.Ratio = str(WATCH.ratio),
+    video_stream: options.VideoStream = WATCH.video_stream,
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
@@ -64,14 +65,15 @@ def watch(
         from videoxl.tasks.following import Following
         from videoxl.video.video import Video
 
-        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), mode="steady")
+        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), mode="steady", video_stream=video_stream)
         answering = AnswerOptions(max_new_tokens)
         folder = options.model_folder(model, quiet)
         preview = Preview(folder)
         room = preview.room([question], answering)
         if is_memory_file(Path(video)):
             raise MemoryFileError(f"{video}: is a saved memory, which does not grow", "Give the video.")
-        preview.plan(Video(video), watching, room)  # what can go wrong goes wrong first: torch takes seconds to import
+        # What can go wrong goes wrong first: torch takes seconds to import.
+        preview.plan(Video(video, stream=video_stream), watching, room)
         with render.StatusLine(enabled=not quiet) as status:
             status.stage(f"loading {model}")
             from videoxl.model import VideoXL

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typer.testing import Result
 
 QUESTION = "What is shown?"
+STREAM = {"index": 0, "width": 160, "height": 64, "fps": 10.0, "codec": "h264", "chosen": True}  # of the clip
 Ask = Callable[..., Result]
 
 

@@ -22,6 +22,7 @@ from .engine.evidence import Evidence
 from .engine.growing import known_part, video_record
 from .engine.text import encode_prefix
 from .engine.watching import STAGES, Progress, Watched, Watching, watch_frames
+from .errors import VideoError
 from .memory.value import VisualMemory
 from .network.devices import free_slots, within_memory
 from .network.preprocessing import preprocess
@@ -180,7 +181,7 @@ class VideoXL(Answering):
         """
         options = replace(options or WatchOptions(), **changes)
         num_prefix = len(encode_prefix(self.tokenizer, self.config.prompt))
-        plan = plan_watch(_source(video), options, self.config, num_prefix, room)
+        plan = plan_watch(_source(video, options.video_stream), options, self.config, num_prefix, room)
         return plan.within(self.free_slots())
 
     def watch(
@@ -200,7 +201,8 @@ class VideoXL(Answering):
                 done already, see `watch_on`.
             options: see `plan`; those of `memory` if there is one and they are None.
             on_progress: called after every chunk.
-            **changes: options by name: `max_frames`, `fps`, `ratio`, `start`, `end`, `mode`; see `WatchOptions`.
+            **changes: options by name: `max_frames`, `fps`, `ratio`, `start`, `end`, `mode`, `video_stream`; see
+                `WatchOptions`.
 
         Raises:
             VideoError: the video cannot be read.
@@ -210,6 +212,9 @@ class VideoXL(Answering):
         """
         if memory is not None and not isinstance(video, WatchPlan):
             options = options or memory.options
+            if isinstance(video, str | os.PathLike) and memory.video is not None:
+                asked = changes.get("video_stream", None if options is None else options.video_stream)
+                video = Video(video, stream=memory.video.stream if asked is None else asked)
         if not isinstance(video, WatchPlan):
             plan = self.plan(video, options=options, **changes)
         elif options is None and not changes:
@@ -331,7 +336,13 @@ class VideoXL(Answering):
         return free_slots(self.config, self.device, self.dtype, self.max_memory)
 
 
-def _source(video: Watchable) -> FrameSource:
-    if isinstance(video, np.ndarray):
-        return FrameArray(video)
-    return Video(video) if isinstance(video, str | os.PathLike) else video
+def _source(video: Watchable, stream: int | None) -> FrameSource:
+    if isinstance(video, str | os.PathLike):
+        return Video(video, stream=stream)
+    source = FrameArray(video) if isinstance(video, np.ndarray) else video
+    if stream is not None and not (isinstance(source, Video) and source.stream == stream):
+        raise VideoError(
+            f"video stream {stream} is asked for, and these frames are not from it",
+            "Open the file with Video(path, stream=N).",
+        )
+    return source

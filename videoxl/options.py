@@ -24,6 +24,7 @@ class WatchOptions:
         end: seconds; the part from there on is left out.
         mode: "uniform"; "keyframes", which is many times faster on long files; or "steady", whose frames stay the same
             as a file grows.
+        video_stream: index of the stream that is read of a file with several; None for FFmpeg's choice.
     """
 
     max_frames: int = 1024
@@ -32,6 +33,7 @@ class WatchOptions:
     start: float | None = None
     end: float | None = None
     mode: Mode = "uniform"
+    video_stream: int | None = None
 
     def __post_init__(self) -> None:
         if self.ratio != "auto" and not (isinstance(self.ratio, int) and self.ratio > 0):

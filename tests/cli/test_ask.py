@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from asking import QUESTION, Ask, notes
+from asking import QUESTION, STREAM, Ask, notes
 from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
 from typer.testing import Result
 from video_clips import write_numbered
@@ -57,7 +57,7 @@ def test_json_says_what_was_done(ask: Ask, model_folder: Path, clip: Path) -> No
         "evidence": [
             {"start": round(e.start, 3), "end": round(e.end, 3), "score": round(e.score, 4)} for e in evidence
         ],
-        "video": {"path": str(clip), "duration": 8.0, "fps": 10.0, "width": 160, "height": 64},
+        "video": {"path": str(clip), "duration": 8.0, "fps": 10.0, "width": 160, "height": 64, "streams": [STREAM]},
         "frames": 6,
         "visual_tokens": 6 * 4,
         "ratio": 4,

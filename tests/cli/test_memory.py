@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from asking import QUESTION, Ask
+from asking import QUESTION, STREAM, Ask
 from typer.testing import CliRunner, Result
 from video_clips import write_numbered
 
@@ -52,6 +52,7 @@ def test_an_indexed_file_answers_without_its_video(
         "video": str(video),
         "memory": str(path),
         "from": "video",
+        "streams": [STREAM],
         "frames": 16,
         "ratio": 2,
         "slots": fresh.length,
@@ -63,7 +64,14 @@ def test_an_indexed_file_answers_without_its_video(
     result = ask("--json", video=path)
     found = json.loads(result.stdout)
     assert (found["answer"], result.stderr, found["memory"]["from"]) == (answer, "", "file")
-    assert found["video"] == {"path": str(video), "duration": 8.0, "fps": 10.0, "width": 160, "height": 64}
+    assert found["video"] == {
+        "path": str(video),
+        "duration": 8.0,
+        "fps": 10.0,
+        "width": 160,
+        "height": 64,
+        "streams": [STREAM],
+    }
     part = json.loads(ask("--json", "--start", 2, "--end", "0:04", video=path).stdout)
     assert part["frames"] == 4 and all(2 <= span["start"] <= span["end"] < 4 for span in part["evidence"])
     beyond = ask("--start", 60, video=path)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import STREAM
 from typer.testing import CliRunner, Result
 from video_clips import write_numbered, write_sound
 
@@ -77,7 +78,9 @@ def test_a_folder_of_good_and_bad(whole: tuple[Path, Result], clips: Path) -> No
     assert [row["id"] for row in rows] == [f"{clips}/{name}" for name in ("a.mp4", "b.mkv", "copy.mp4")]
     first = rows[0]
     assert list(first) == FIELDS
-    assert first["video"] == {"path": f"{clips}/a.mp4", "duration": 24.0, "fps": 1.0, "width": 160, "height": 64}
+    stream = STREAM | {"fps": 1.0}
+    video = {"path": f"{clips}/a.mp4", "duration": 24.0, "fps": 1.0, "width": 160, "height": 64, "streams": [stream]}
+    assert first["video"] == video
     assert (first["frames"], rows[1]["frames"]) == (24, 6) and first["timings"]["total"] > 0
     for row in rows:
         assert row["chapters"][0]["start"] == 0.0 and row["chapters"][-1]["end"] == row["video"]["duration"]

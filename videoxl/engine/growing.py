@@ -51,6 +51,8 @@ def known_part(plan: WatchPlan, memory: VisualMemory) -> VisualMemory | None:
     _check_begins_with(now, before)
     if memory.options is None or memory.options.start != plan.options.start:
         return None  # its first VSTs may know of frames before those that are planned
+    if before.stream not in (now.stream, None):
+        return None  # it is of another stream
     is_same = now.digest == before.digest
     times = memory.frame_times
     if not is_same:

@@ -34,14 +34,14 @@ def source_of(recalled: "Recalled", path: str) -> Video:
     Raises:
         VideoError: the video is not there any more, has changed, or the memory is of no file.
     """
-    if recalled.origin != "file":
-        return Video(path)
     record = recalled.memory.video
+    if recalled.origin != "file":
+        return Video(path, stream=None if record is None else record.stream)
     if record is None:
         raise VideoError(f"{path}: is the memory of no video file", "Ask without --evidence.")
     if content_digest(record.path) != record.digest:
         raise VideoError(f"{record.path}: is not the video that {path} is of", "Give the video in place of the memory.")
-    return Video(record.path)
+    return Video(record.path, stream=record.stream)
 
 
 def write_evidence(folder: Path, video: Video, answers: Sequence[tuple[str, "Answer"]]) -> list[Path]:

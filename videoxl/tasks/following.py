@@ -104,7 +104,8 @@ class Following:
         seen = self._state()
         if self._memory is not None and seen == self._seen:
             return None
-        plan = self._model.plan(Video(self._path), options=self._watch, room=self._room)
+        video = Video(self._path, stream=self._watch.video_stream)
+        plan = self._model.plan(video, options=self._watch, room=self._room)
         num_read = 0
 
         def count(progress: "Progress") -> None:

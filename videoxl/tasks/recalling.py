@@ -155,7 +155,7 @@ class Recalling:
 
     def _open(self) -> None:
         """Begin to decode, after checking what can go wrong."""
-        self._plan = self._preview.plan(Video(self._path), self._options, self._room)
+        self._plan = self._preview.plan(Video(self._path, stream=self._options.video_stream), self._options, self._room)
         self._stream = self._plan.open()
 
     def _may_be_cached(self) -> bool:
@@ -207,6 +207,6 @@ def _check_memory(path: Path, watch: WatchOptions) -> int:
     if watch != WatchOptions(start=watch.start, end=watch.end):
         raise MemoryFileError(
             f"{path}: is a memory already; how it is watched cannot be chosen any more",
-            "Leave out --max-frames, --fps, --ratio and --sampling, or give the video.",
+            "Leave out --max-frames, --fps, --ratio, --sampling and --video-stream, or give the video.",
         )
     return header.length

@@ -3,6 +3,7 @@
 The file is opened only in a child process, so that a hang or a crash of a decoder is an error message and not our end.
 
     checks    what can be refused before FFmpeg sees the file
+    streams   child: which video stream of a file is read
     probe     child: the facts about a file (`VideoFacts`), from its packets
     sampling  which frames to read (`SamplingPlan`)
     pyav_reader, decord_reader   child: the two decoders

@@ -1,7 +1,9 @@
 """What passes between our process and the decoding process."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,26 @@ class Segment:
     first: int
     offset: int
     begin: int
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """One of the video streams of a file.
+
+    Args:
+        index: its number among all streams of the file, as ffprobe counts them.
+        width: in pixels, as the header says; height likewise.
+        fps: average frames per second; 0 if the header has none.
+        codec: FFmpeg's name; "unknown" if it has no decoder.
+        chosen: whether it is the one that is read.
+    """
+
+    index: int
+    width: int
+    height: int
+    fps: float
+    codec: str
+    chosen: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +67,7 @@ class VideoFacts:
         decord_problem: why decord would read this file wrongly; None where nothing speaks against it.
         decord_installed: whether the decoding process can find decord.
         segments: how its clock jumps; none where it runs on.
+        streams: the streams of moving pictures in the file, one of them chosen.
     """
 
     path: str
@@ -66,11 +89,22 @@ class VideoFacts:
     decord_problem: str | None
     decord_installed: bool
     segments: tuple[Segment, ...] = ()
+    streams: tuple[StreamInfo, ...] = ()
+
+    @property
+    def stream(self) -> int:
+        """Index of the stream that is read."""
+        return next(stream.index for stream in self.streams if stream.chosen)
 
     @property
     def times(self) -> np.ndarray:
         """float64, seconds from the start at which each frame appears, as a player counts them."""
         return self.pts * float(self.time_base) - self.start
+
+
+def stream_records(streams: Sequence[StreamInfo]) -> list[dict[str, Any]]:
+    """Return the streams of a file for JSON."""
+    return [asdict(stream) | {"fps": round(stream.fps, 3)} for stream in streams]
 
 
 def count_frames(number: int) -> str:
@@ -80,10 +114,11 @@ def count_frames(number: int) -> str:
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """Ask for the `VideoFacts` of a file."""
+    """Ask for the `VideoFacts` of a file, about the stream of that index; None is FFmpeg's choice."""
 
     path: str
     location: str
+    stream: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

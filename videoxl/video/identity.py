@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ..errors import VideoError
 from ..files import sampled_digest
 from .checks import GET_ANOTHER_COPY, check_file
+from .facts import StreamInfo
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class VideoRecord:
         size: bytes of the file.
         modified: when the file was last written, in seconds since 1970.
         digest: of the content; see `content_digest`.
+        streams: its video streams; none if it was watched before these were noted.
     """
 
     path: str
@@ -31,6 +33,16 @@ class VideoRecord:
     size: int
     modified: float
     digest: str
+    streams: tuple[StreamInfo, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = (each if isinstance(each, StreamInfo) else StreamInfo(**each) for each in self.streams)  # from a file
+        object.__setattr__(self, "streams", tuple(known))
+
+    @property
+    def stream(self) -> int | None:
+        """Index of the stream that was watched; None if that was not noted."""
+        return next((stream.index for stream in self.streams if stream.chosen), None)
 
 
 def content_digest(path: str | os.PathLike[str], size: int | None = None) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from ..errors import VideoError
 from .checks import GET_ANOTHER_COPY
+from .streams import choose_stream
 
 # FFmpeg opens other files and addresses when a script or playlist says so, whatever the name of the file is.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif"
@@ -18,18 +19,18 @@ _MAX_DEMUX_ERRORS = 1000
 REENCODE = "Convert it first, for example: ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4"
 
 
-def open_video(path: str, location: str) -> tuple[InputContainer, VideoStream]:
-    """Open a local file and return it with its best video stream.
+def open_video(path: str, location: str, index: int | None = None) -> tuple[InputContainer, VideoStream]:
+    """Open a local file and return it with its video stream of that index, or else its best one.
 
     Raises:
-        VideoError: not a video, refused format, damaged header, no pictures, or unknown codec.
+        VideoError: not a video, refused format, damaged header, no pictures, no such stream, or unknown codec.
     """
     try:
         container = av.open(f"file:{location}", options=_OPTIONS)
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{path}: {_why_not_open(location, error)}", _advice(location)) from error
-    stream = container.streams.best("video")
-    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+    stream = choose_stream(path, container, index)
+    if stream is None:
         raise VideoError(f"{path}: {_what_instead(container)}", "Give a file that has moving pictures.")
     if stream.codec_context is None:
         raise VideoError(f"{path}: its video codec is unknown, there is no decoder for it", REENCODE)

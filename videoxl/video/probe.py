@@ -22,6 +22,7 @@ from ..errors import VideoError
 from .checks import GET_ANOTHER_COPY
 from .facts import VideoFacts, count_frames
 from .opening import demux, is_flush, open_video
+from .streams import choice_warning, moving_streams, stream_infos
 from .timeline import ClockWatch, Timeline, join_clocks, jump_warning
 
 _DECORD_CONTAINERS = ("mov", "matroska")
@@ -73,25 +74,27 @@ class _Packets:
         return join_clocks(self.clock.jumps, self.numbers, self.pts, self.dts, self.durations, self.keyframes)
 
 
-def probe(path: str, location: str, alive: Callable[[], None]) -> VideoFacts:
+def probe(path: str, location: str, asked: int | None, alive: Callable[[], None]) -> VideoFacts:
     """Return the facts about the video in a file.
 
     Args:
         path: the file as messages shall name it.
         location: its absolute path.
+        asked: index of the stream; None for the best one.
         alive: called now and then while working.
 
     Raises:
-        VideoError: the file cannot be opened, or holds no picture that can be decoded.
+        VideoError: the file cannot be opened, lacks the stream, or holds no picture that can be decoded.
     """
     log_begin = os.fstat(2).st_size
-    container, stream = open_video(path, location)
+    container, stream = open_video(path, location, asked)
     with container:
         packets = _read_packets(container, stream, alive)
         if not packets.pts:
             raise VideoError(f"{path}: its video track has no frames", GET_ANOTHER_COPY)
         damaged = packets.num_corrupt > 0 or os.fstat(2).st_size > log_begin
-        return _facts(path, location, container, stream, packets, damaged, _first_picture(path, location, alive))
+        first = _first_picture(path, location, stream.index, alive)
+        return _facts(path, location, container, stream, packets, damaged, first, asked)
 
 
 def _read_packets(container: InputContainer, stream: VideoStream, alive: Callable[[], None]) -> _Packets:
@@ -120,6 +123,7 @@ def _facts(
     packets: _Packets,
     damaged: bool,
     first: VideoFrame,
+    asked: int | None,
 ) -> VideoFacts:
     time_base = _time_base(stream)
     start = (container.start_time or 0) / av.time_base
@@ -140,6 +144,9 @@ def _facts(
         warnings.append(jump_warning([segment.begin * float(time_base) - start for segment in timeline.segments[1:]]))
     elif damaged or warnings:
         decord_problem = "FFmpeg found errors in the file, and decord hides damage"
+    streams = stream_infos(container, stream)
+    if choice := choice_warning(streams, asked):
+        warnings.append(choice)
     return VideoFacts(
         path=path,
         location=location,
@@ -160,6 +167,7 @@ def _facts(
         decord_problem=decord_problem,
         decord_installed=importlib.util.find_spec("decord") is not None,
         segments=timeline.segments,
+        streams=streams,
     )
 
 
@@ -176,9 +184,9 @@ def _longest_gop(keyframes: np.ndarray) -> int:
     return int(np.diff(borders).max())
 
 
-def _first_picture(path: str, location: str, alive: Callable[[], None]) -> VideoFrame:
+def _first_picture(path: str, location: str, index: int, alive: Callable[[], None]) -> VideoFrame:
     """Decode one picture: its size and rotation are true, those in the header need not be."""
-    container, stream = open_video(path, location)
+    container, stream = open_video(path, location, index)
     with container:
         for number, packet in enumerate(demux(container, [stream])):
             alive()
@@ -237,6 +245,7 @@ def _decord_problem(container: InputContainer, stream: VideoStream, packets: _Pa
         "decord shows the frames that an edit list hides": packets.num_hidden > 0,
         "decord seeks wrongly in open GOPs": packets.open_gop,
         "the first frame is not a key frame": not packets.keyframes[0],
+        "decord chooses among video streams by itself": len(moving_streams(container)) > 1,
         "decord cannot open a file without a duration": not container.duration,
         "key frames are too far apart for decord": gop_pixels > _DECORD_MAX_GOP_PIXELS,
     }

@@ -86,7 +86,7 @@ class PyAVReader:
 
     def _open(self) -> None:
         facts = self._request.facts
-        self._container, self._stream = open_video(facts.path, facts.location)
+        self._container, self._stream = open_video(facts.path, facts.location, facts.stream)
         self._codec = self._stream.codec_context
         self._codec.thread_count = self._request.threads
         self._codec.thread_type = "AUTO" if self._request.threads > 1 else "SLICE"

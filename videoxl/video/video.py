@@ -32,6 +32,7 @@ class Video:
     Args:
         path: the file. Playlists, network addresses and still pictures are refused.
         decoder: "auto" reads with decord where it is installed and right, else with PyAV; "decord" and "pyav" insist.
+        stream: index of the video stream to read, for a file that has several; None for FFmpeg's choice.
 
     Attributes:
         path: as given.
@@ -41,16 +42,19 @@ class Video:
         codec: FFmpeg's name of the video codec, such as "h264".
         container: FFmpeg's short name of the container format, such as "mov".
         num_frames: frames that the file contains.
+        streams: its streams of moving pictures.
+        stream: index of the one that is read.
 
     Raises:
-        VideoError: the file cannot be opened as a video; decoder="decord" and decord would read it wrongly.
+        VideoError: the file cannot be opened as a video, or lacks the stream; decoder="decord" and decord would read
+            it wrongly.
     """
 
-    def __init__(self, path: str | os.PathLike[str], decoder: Decoder = "auto") -> None:
+    def __init__(self, path: str | os.PathLike[str], decoder: Decoder = "auto", stream: int | None = None) -> None:
         if decoder not in ("auto", "decord", "pyav"):
             raise VideoError(f"decoder {decoder!r} is not known", "Choose 'auto', 'decord' or 'pyav'.")
         self.path = os.fspath(path)
-        self._facts = facts = _probe(self.path, check_file(path))
+        self._facts = facts = _probe(self.path, check_file(path), stream)
         self._decoder = decoder
         self.duration = facts.duration
         self.fps = facts.fps
@@ -59,6 +63,8 @@ class Video:
         self.codec = facts.codec
         self.container = facts.container
         self.num_frames = len(facts.pts)
+        self.streams = facts.streams
+        self.stream = facts.stream
         self._choose_decoder("uniform")
 
     def __repr__(self) -> str:
@@ -75,7 +81,8 @@ class Video:
         status = os.stat(check_file(self.path))
         digest = content_digest(self.path, status.st_size)  # of that size: it may be growing
         sizes = (self.width, self.height, status.st_size)
-        return VideoRecord(os.path.abspath(self.path), self.duration, self.fps, *sizes, status.st_mtime, digest)
+        path = os.path.abspath(self.path)
+        return VideoRecord(path, self.duration, self.fps, *sizes, status.st_mtime, digest, self.streams)
 
     def sample(
         self,
@@ -158,8 +165,8 @@ class Video:
         return "decord", "no sign that it would read this file wrongly"
 
 
-def _probe(path: str, location: str) -> VideoFacts:
-    process = DecodeProcess(ProbeRequest(path, location))
+def _probe(path: str, location: str, stream: int | None) -> VideoFacts:
+    process = DecodeProcess(ProbeRequest(path, location, stream))
     try:
         message = process.receive(_PROBE_LIMIT_SECONDS)
     except ProcessFailed as failure:

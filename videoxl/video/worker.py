@@ -93,7 +93,7 @@ def _serve(request: Request, channel: _Channel) -> None:
         _decode(request, channel)
         channel.send(Finished(_peak_rss_bytes()))
     else:
-        channel.send(probe(request.path, request.location, channel.alive))
+        channel.send(probe(request.path, request.location, request.stream, channel.alive))
 
 
 def _decode(request: DecodeRequest, channel: _Channel) -> None:

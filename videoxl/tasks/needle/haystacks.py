@@ -52,10 +52,15 @@ class Haystack:
         return plan
 
 
-def open_haystacks(text: str, one_a_second: bool) -> tuple[Haystack, ...]:
+def open_haystacks(text: str, one_a_second: bool, stream: int | None = None) -> tuple[Haystack, ...]:
     """Return the haystacks that a text names: a video, a folder of videos, or "synthetic:SEED".
 
     Files of a folder that are no videos are passed over.
+
+    Args:
+        text: see above.
+        one_a_second: see `Haystack`.
+        stream: index of the video stream that is read of files; None for FFmpeg's choice.
 
     Raises:
         RunError: there is none, or a video in the folder cannot be read.
@@ -63,6 +68,8 @@ def open_haystacks(text: str, one_a_second: bool) -> tuple[Haystack, ...]:
     """
     kind, _, seed = text.partition(":")
     if kind == SYNTHETIC:
+        if stream is not None:
+            raise RunError(f"{text}: has no video stream {stream}", "Leave out --video-stream, or give a video.")
         if seed and not (seed.isascii() and seed.isdecimal()):
             raise RunError(f"{text}: the seed {seed!r} is no whole number", "Write, for example, synthetic:7.")
         return (Haystack(text, Synthetic(int(seed or 0)), one_a_second, text),)
@@ -70,12 +77,12 @@ def open_haystacks(text: str, one_a_second: bool) -> tuple[Haystack, ...]:
         raise RunError("no haystack is named", "Give a video, a folder with videos, or synthetic:SEED.")
     path = Path(text)
     if not path.is_dir():
-        return (_of_file(path, one_a_second),)
+        return (_of_file(path, one_a_second, stream),)
     found = []
     for file in sorted(path.iterdir()):
         if file.is_file():
             try:
-                found.append(_of_file(file, one_a_second))
+                found.append(_of_file(file, one_a_second, stream))
             except VideoError as error:
                 if looks_like_video(file):  # results would silently be of fewer haystacks
                     raise RunError(str(error), "Take it out of the folder, or mend it.") from error
@@ -84,5 +91,7 @@ def open_haystacks(text: str, one_a_second: bool) -> tuple[Haystack, ...]:
     return tuple(found)
 
 
-def _of_file(path: Path, one_a_second: bool) -> Haystack:
-    return Haystack(path.name, Video(path), one_a_second, content_digest(path))
+def _of_file(path: Path, one_a_second: bool, stream: int | None) -> Haystack:
+    video = Video(path, stream=stream)
+    content = content_digest(path)
+    return Haystack(path.name, video, one_a_second, content if stream is None else f"{content}:{stream}")

@@ -28,7 +28,7 @@ class NeedleJob:
         """Load the model on a device and return the function that does a cell."""
         settings = self.settings
         model = VideoXL.from_pretrained(settings.model, device, settings.dtype)
-        haystacks = open_haystacks(settings.haystack, settings.rules().one_a_second)
+        haystacks = open_haystacks(settings.haystack, settings.rules().one_a_second, settings.video_stream)
         return CellWorker(model, settings, load_needles(settings.needles), haystacks)
 
 

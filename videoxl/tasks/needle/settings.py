@@ -41,6 +41,7 @@ class NeedleSettings:
         distractors: other needles in a video.
         seed: of what is drawn.
         dtype: of the weights.
+        video_stream: index of the video stream of the haystack's files; None for FFmpeg's choice.
     """
 
     model: str = "videoxl-nano"
@@ -55,6 +56,7 @@ class NeedleSettings:
     distractors: int = 0
     seed: int = 0
     dtype: str = "auto"
+    video_stream: int | None = None
 
     def __post_init__(self) -> None:
         for wrong, problem, advice in (
@@ -115,7 +117,7 @@ def prepare(settings: NeedleSettings) -> tuple[tuple[Needle, ...], tuple[Haystac
     ]
     for needle in asked:
         rules.check(needle)
-    haystacks = open_haystacks(settings.haystack, rules.one_a_second)
+    haystacks = open_haystacks(settings.haystack, rules.one_a_second, settings.video_stream)
     for haystack in haystacks:
         for length in settings.lengths:
             haystack.frames(length)

@@ -16,7 +16,7 @@ from ...runs.job import Item
 from ...video.checks import looks_like_video
 
 MANIFESTS = (".jsonl", ".csv")
-_FIELDS = ("video", "id", "prompt", "start", "end", "ratio", "max_frames")
+_FIELDS = ("video", "id", "prompt", "start", "end", "ratio", "max_frames", "video_stream")
 _KNOWN = f"A manifest has video, and if you like {', '.join(_FIELDS[1:])}."
 # Files of such names are taken for videos in a folder, whatever is in them, so that a broken one is reported. Not .ts,
 # which programs have too.
@@ -38,6 +38,7 @@ class Source:
         end: seconds; the part from there on is left out.
         ratio: see `WatchOptions`; None for the run's.
         max_frames: likewise.
+        video_stream: likewise.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Source:
     end: float | None = None
     ratio: int | str | None = None
     max_frames: int | None = None
+    video_stream: int | None = None
 
     @property
     def item(self) -> Item:
@@ -197,6 +199,7 @@ def _source(place: str, row: dict[str, Any], folder: Path) -> Source:
         end=_number(place, row, "end"),
         ratio="auto" if row.get("ratio") == "auto" else _whole(place, row, "ratio"),
         max_frames=_whole(place, row, "max_frames"),
+        video_stream=_whole(place, row, "video_stream", least=0),
     )
 
 
@@ -209,8 +212,8 @@ def _number(place: str, row: dict[str, Any], name: str) -> float | None:
         raise RunError(f"{place}: {name} {row[name]!r} is no time", "Give seconds, MM:SS or HH:MM:SS.") from None
 
 
-def _whole(place: str, row: dict[str, Any], name: str) -> int | None:
-    text = str(row.get(name, "1"))
-    if not (text.isdecimal() and int(text) > 0):
-        raise RunError(f"{place}: {name} {row[name]!r} is no whole number above 0", _KNOWN)
+def _whole(place: str, row: dict[str, Any], name: str, least: int = 1) -> int | None:
+    text = str(row.get(name, least))
+    if not (text.isdecimal() and int(text) >= least):
+        raise RunError(f"{place}: {name} {row[name]!r} is no whole number{' above 0' if least else ''}", _KNOWN)
     return int(text) if name in row else None

@@ -16,6 +16,7 @@ from ...planning.watch_plan import WatchPlan
 from ...preview import Preview
 from ...runs.job import Item, Produced, Worker
 from ...runs.turn import Turn
+from ...video.facts import stream_records
 from ...video.sources import FrameStream
 from ...video.video import Video
 from .asking import Asker
@@ -158,6 +159,7 @@ class _Summarizer:
                 "fps": round(video.fps, 3),
                 "width": video.width,
                 "height": video.height,
+                "streams": stream_records(video.streams),
             },
             "task": self._job.task,
             "prompt": prompt,
@@ -175,9 +177,9 @@ class _Summarizer:
         """Begin to decode a video; no more than a few chunks of frames wait. The device is not needed for it."""
         began = time.perf_counter()
         source = Source(**item.data)
-        video = Video(source.path)
-        asked = {name: getattr(source, name) for name in ("start", "end", "ratio", "max_frames")}
+        asked = {name: getattr(source, name) for name in ("start", "end", "ratio", "max_frames", "video_stream")}
         watch = replace(self._job.watch, **{name: value for name, value in asked.items() if value is not None})
+        video = Video(source.path, stream=watch.video_stream)
         prompts = (source.prompt or self._job.prompts.summary, *self._job.prompts.texts)
         room = max(_room(self._preview, text, self._job.answer) for text in prompts)
         plan = self._preview.plan(video, watch, room)
