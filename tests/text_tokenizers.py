@@ -40,6 +40,23 @@ def qwen2_tokenizer() -> Tokenizer:
     return tokenizer
 
 
+def word_tokens(*words: str) -> Tokenizer:
+    """Return a byte-level BPE that knows some words, each as one token, and no others. A space is part of a word."""
+    vocabulary = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    merges: list[tuple[str, str]] = []
+    for word in words:
+        bare = word.strip()
+        pairs = [(bare[:end], bare[end]) for end in range(1, len(bare))]
+        for pair in [*pairs, *([("Ġ", bare)] if word != bare else [])]:
+            if "".join(pair) not in vocabulary:
+                vocabulary["".join(pair)] = len(vocabulary)
+                merges.append(pair)
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
 def save_qwen2_files(folder: Path) -> None:
     """Write the same tokenizer as Qwen2 is published: `vocab.json`, `merges.txt`, and the markers apart."""
     tokenizer = qwen2_tokenizer()

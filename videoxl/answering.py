@@ -14,6 +14,7 @@ from .engine.answer import Answer, Likelihood, likelihoods, stream_answer, whole
 from .engine.chat import Conversation
 from .engine.generate import next_logits
 from .engine.text import Tokenizer, check_length, encode_question, encode_words
+from .engine.yes_no import yes_no_ids
 from .errors import MemoryFileError
 from .memory.edit import slice_memory
 from .memory.value import VisualMemory
@@ -145,6 +146,27 @@ class Answering:
         question_ids = self._question_ids(memory, question, max(map(len, answer_ids), default=1))
         with cpu_threads(self.device), within_memory(self.device):
             return likelihoods(self.language, memory, question_ids, answer_ids)
+
+    def yes_margin(self, memory: VisualMemory, question: str) -> float:
+        """Return how much likelier the answer is to begin with yes than with no, in log-probability; see `yes_no`.
+
+        Args:
+            memory: from `watch` or `condense`; it stays as it is.
+            question: that can be answered with yes or no.
+
+        Raises:
+            QuestionError: the question is empty or too long.
+            CheckpointError: the tokenizer does not tell the two words apart.
+            MemoryFileError: the memory was made by another model.
+            BudgetError: the device's memory ran out.
+        """
+        self._check_memory(memory)
+        yes, no = yes_no_ids(self.tokenizer)
+        question_ids = self._question_ids(memory, question, max(map(len, [*yes, *no])))
+        with cpu_threads(self.device), within_memory(self.device):
+            found = likelihoods(self.language, memory, question_ids, [*yes, *no])
+        logs = torch.tensor([each.log_probability for each in found], dtype=torch.float64)
+        return float(logs[: len(yes)].logsumexp(0) - logs[len(yes) :].logsumexp(0))
 
     def _request(
         self, memory: VisualMemory, question: str, options: AnswerOptions | None, changes: dict[str, Any]

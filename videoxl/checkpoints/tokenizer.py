@@ -63,15 +63,13 @@ class TextTokenizer:
         ids: list[int] = []
         pending = ""  # since the last marker: words and what surrounds them are cut into tokens together
         for number, part in enumerate(parts):
-            text = (words if number else "") + part
-            markers = [
-                (start + len(text) - len(part), end + len(text) - len(part)) for start, end in self._markers(part)
-            ]
+            pending += words if number else ""
+            markers = self._markers(part)
             if markers:
                 first, last = markers[0][0], markers[-1][1]
-                ids += [*self._encode_text(pending + text[:first]), *self.encode(text[first:last])]
-                pending, text = "", text[last:]
-            pending += text
+                ids += [*self._encode_text(pending + part[:first]), *self.encode(part[first:last])]
+                pending, part = "", part[last:]
+            pending += part
         return ids + self._encode_text(pending)
 
     def _encode_text(self, text: str) -> list[int]:

@@ -61,7 +61,7 @@ class Likelihood:
     """How likely a given answer is.
 
     Args:
-        log_probability: natural logarithm of the probability of all its tokens, the end marker included.
+        log_probability: natural logarithm of the probability of all its tokens, the end marker included if it has one.
         num_tokens: how many those are.
         num_likeliest: how many of them, from the first on, are the likeliest at their place: what greedy answering
             would give.
@@ -148,13 +148,13 @@ def whole_answer(
 def likelihoods(
     language: VSTQwen2, memory: VisualMemory, question_ids: Sequence[int], answers: Sequence[Sequence[int]]
 ) -> list[Likelihood]:
-    """Return how likely each of some answers is after a question, which is read once.
+    """Return how likely each of some answers, or beginnings of answers, is after a question, which is read once.
 
     Args:
         language: the language model.
         memory: what is read before the question.
         question_ids: tokens of the question and the chat around it.
-        answers: tokens of each answer, end marker included; at least one each.
+        answers: tokens of each answer; with the end marker, if nothing else is to follow; at least one each.
     """
     device = language.device
     store = memory.workspace(len(question_ids) + max(map(len, answers), default=0))

@@ -1,13 +1,21 @@
 """Which parts of a video are found, from answers that are made up."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from text_tokenizers import word_tokens
+from tiny_models import EOS, checkpoint, language_config
 
-from videoxl.options import SpanOptions
+from videoxl import VideoXL
+from videoxl.checkpoints.tokenizer import TextTokenizer
+from videoxl.options import AnswerOptions, SpanOptions
+from videoxl.tasks.summarize.asking import Asker
 from videoxl.tasks.summarize.chapters import Span
 from videoxl.tasks.summarize.judging import divide, merge, stands_out
+from videoxl.tasks.summarize.prompts import Prompts
 
 OPTIONS = SpanOptions()
 
@@ -64,3 +72,30 @@ def test_of_too_many_the_surest_are_kept_in_order_of_time() -> None:
     margins = np.array([3, -5, 1, -5, 4, -5, 2.0])
     found = merge(cut(*range(8)), margins, SpanOptions(max_spans=2))
     assert [each.span.start for each in found] == [0, 4]
+
+
+def test_a_model_that_goes_on_after_yes_and_stops_after_no_has_said_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = TextTokenizer(word_tokens("Yes", "No"))
+    (yes,), (no,) = tokenizer.encode("Yes"), tokenizer.encode("No")
+    model = VideoXL(replace(checkpoint(language=language_config(vocab_size=400)), tokenizer=tokenizer))
+    embed, last = model.language.embed, torch.zeros(1, 1)
+
+    def read(ids: torch.Tensor) -> torch.Tensor:
+        nonlocal last
+        last = ids[:, -1:]
+        return embed(ids)
+
+    def say(hidden: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(*hidden.shape[:-1], 400)
+        logits[..., yes], logits[..., no] = 9, 8
+        logits[..., EOS] = torch.where(last == no, 9.0, -9.0)  # "Yes, there is", "No."
+        return logits
+
+    monkeypatch.setattr(model.language, "embed", read)
+    monkeypatch.setattr(model.language, "logits", say)
+    memory = model.condense(torch.randn(20, 4, 32), ratio=4, times=range(20))
+    asker = Asker(model, "anomalies", Prompts("What?", "Is it?", "What?"), AnswerOptions(2), OPTIONS)
+    row, _ = asker.ask(memory, [Span(0, 10), Span(10, 20)], "What?")
+    (span,) = row["spans"]
+    assert (span["start"], span["end"]) == (0, 20)
+    assert span["score"] == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-3)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ...memory.value import VisualMemory
     from ...model import VideoXL
 
-_YES, _NO = "Yes", "No"
-
 Tell = Callable[[int, int, str], None]
 """Told how many are done, of how many, of what."""
 
@@ -95,8 +93,7 @@ class Asker:
         for part in parts:
             tell(len(margins), len(parts), "parts")
             own = self._model.slice(memory, part.start, part.end)
-            yes, no = self._model.score(own, self._prompts.chapter, [_YES, _NO])
-            margins.append(yes.log_probability - no.log_probability)
+            margins.append(self._model.yes_margin(own, self._prompts.chapter))
         found = merge(parts, np.array(margins), self._options)
         return [self._span(memory, each.span, each.score, self._prompts.span) for each in found]
 

@@ -54,7 +54,7 @@ def stands_out(margins: np.ndarray, options: SpanOptions) -> np.ndarray:
     """Return which parts are judged yes, bool [n].
 
     Args:
-        margins: of every part, log-probability of yes above that of no, float [n].
+        margins: of every part, by how much an answer is likelier to begin with yes than with no, float [n].
         options: how far answers must lie apart to be told from each other.
     """
     usual, surest = float(np.quantile(margins, _USUAL)), float(margins.max())
