@@ -3,9 +3,9 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from .errors import BudgetError, QuestionError
+from .errors import BudgetError, QuestionError, VideoError
 
 Mode = Literal["uniform", "keyframes", "steady"]
 Ratio = int | Literal["auto"]
@@ -24,6 +24,10 @@ class WatchOptions:
         end: seconds; the part from there on is left out.
         mode: "uniform"; "keyframes", which is many times faster on long files; or "steady", whose frames stay the same
             as a file grows.
+
+    Raises:
+        BudgetError: the ratio is none.
+        VideoError: there is no such mode.
     """
 
     max_frames: int = 1024
@@ -36,6 +40,7 @@ class WatchOptions:
     def __post_init__(self) -> None:
         if self.ratio != "auto" and not (isinstance(self.ratio, int) and self.ratio > 0):
             raise BudgetError(f"ratio {self.ratio!r} is no ratio", "Use auto, or a whole number.")
+        check_mode(self.mode)
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,12 @@ class AnswerOptions:
                     "Give at least one token, a temperature and top_k of 0 or more, top_p above 0 and up to 1, "
                     "and a penalty above 0.",
                 )
+
+
+def check_mode(mode: str) -> None:
+    """Raise VideoError if there is no such way to choose frames."""
+    if mode not in get_args(Mode):
+        raise VideoError(f"sampling mode {mode!r} is not known", "Choose 'uniform', 'keyframes' or 'steady'.")
 
 
 def _whole(value: object, least: int) -> bool:
