@@ -3,9 +3,9 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from .errors import BudgetError, QuestionError
+from .errors import BudgetError, QuestionError, VideoError
 
 Mode = Literal["uniform", "keyframes", "steady"]
 Ratio = int | Literal["auto"]
@@ -25,6 +25,10 @@ class WatchOptions:
         mode: "uniform"; "keyframes", which is many times faster on long files; or "steady", whose frames stay the same
             as a file grows.
         video_stream: index of the stream that is read of a file with several; None for FFmpeg's choice.
+
+    Raises:
+        BudgetError: the ratio is none.
+        VideoError: there is no such mode.
     """
 
     max_frames: int = 1024
@@ -38,6 +42,7 @@ class WatchOptions:
     def __post_init__(self) -> None:
         if self.ratio != "auto" and not (isinstance(self.ratio, int) and self.ratio > 0):
             raise BudgetError(f"ratio {self.ratio!r} is no ratio", "Use auto, or a whole number.")
+        check_mode(self.mode)
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,12 @@ class AnswerOptions:
                     "Give at least one token, a temperature and top_k of 0 or more, top_p above 0 and up to 1, "
                     "and a penalty above 0.",
                 )
+
+
+def check_mode(mode: str) -> None:
+    """Raise VideoError if there is no such way to choose frames."""
+    if mode not in get_args(Mode):
+        raise VideoError(f"sampling mode {mode!r} is not known", "Choose 'uniform', 'keyframes' or 'steady'.")
 
 
 def _whole(value: object, least: int) -> bool:

@@ -123,6 +123,8 @@ def main(folder: str, item: str, devices: str, most: str) -> None:
 
     After `most` items it only waits to be killed.
     """
+    # A program started in the background of a script ignores Ctrl-C; the suite may run there.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     done = 0
 
     def told(event: Event) -> None:

@@ -96,12 +96,14 @@ def test_what_cannot_be_set_up_ends_the_run(
     assert state(tmp_path / "run").waiting == 2
 
 
+# A program started in the background of a script ignores Ctrl-C; the suite may run there.
 PROGRAM = """
-import sys
+import signal, sys
 from pathlib import Path
 from run_jobs import Item, Squares, run
 from videoxl.runs.ray_crew import RayCluster
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[1])
     items = [Item("first"), Item("last", {"do": "wait for", "file": "never"})]
     run(folder, {}, items, Squares(folder.with_name("calls")), employer=RayCluster(None, "cpu"),

@@ -103,8 +103,10 @@ class VisualMemory:
                 answers a little.
 
         Raises:
-            MemoryFileError: the folder does not exist or cannot be written to, or the disk is full.
+            MemoryFileError: the dtype is another, the folder does not exist or cannot be written to, the disk is full.
         """
+        if dtype not in (None, "int8"):
+            raise MemoryFileError(f"dtype {dtype!r} is not known", "Use 'int8', or None for the dtype that it has.")
         tensors: dict[str, Tensor] = {}
         for layer, pair in enumerate(self.layers):
             for at, part in _PARTS:

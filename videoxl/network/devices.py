@@ -32,14 +32,15 @@ def choose_device(device: str) -> torch.device:
 
 def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     """Return the dtype for a name; "auto" is float32 on the CPU and 16 bit on a GPU, bfloat16 where it has that."""
-    if isinstance(dtype, torch.dtype):
+    if dtype in DTYPES.values():
+        assert isinstance(dtype, torch.dtype)
         return dtype
     if dtype == "auto":
         if device.type != "cuda":
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if dtype not in DTYPES:
-        raise CheckpointError(f"dtype {dtype!r} is not known", f"Use auto, {', '.join(DTYPES)}.")
+        raise CheckpointError(f"dtype {str(dtype)!r} is not known", f"Use auto, {', '.join(DTYPES)}.")
     return DTYPES[dtype]
 
 

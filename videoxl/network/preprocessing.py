@@ -30,7 +30,12 @@ def preprocess(
 
     Returns:
         [t, 3, s, s] float32.
+
+    Raises:
+        ValueError: the frames have another shape or dtype, or there is no such implementation.
     """
+    if resize not in ("auto", "pillow", "torch"):
+        raise ValueError(f"resize {resize!r} is not auto, pillow or torch")
     pixels = torch.as_tensor(frames)
     if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[-1] != 3:
         raise ValueError(f"frames must be uint8 [t, h, w, 3], not {pixels.dtype} {tuple(pixels.shape)}")

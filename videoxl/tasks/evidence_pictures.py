@@ -1,15 +1,18 @@
 """Pictures of where answers come from: one of every span, and a sheet with all of them."""
 
-from collections.abc import Sequence
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from ..clock import clock, clock_span
 from ..errors import VideoError, VideoXLError
-from ..files import atomic_write
+from ..files import replace_file
 from ..video.identity import content_digest
 from ..video.sampling import SamplingPlan
 from ..video.video import Video
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from .recalling import Recalled
 
 SHEET = "contact_sheet.png"
+_NAME = re.compile(r"\d+-\d+_\d+-\d\d-\d\d\.png")
+_MARK = ("Software", "videoxl evidence")  # by which our pictures are known, whatever others have the same names
 _EDGE = 360  # of a picture, the shorter one, in pixels
 _CELL_WIDTH, _MARGIN, _LINE = 320, 12, 22
 
@@ -48,7 +53,8 @@ def write_evidence(folder: Path, video: Video, answers: Sequence[tuple[str, "Ans
     """Write a picture of the middle of every span, and a sheet with one row of them for each answer.
 
     Args:
-        folder: made if it is not there. Files of the same names are replaced.
+        folder: made if it is not there. Pictures that an earlier call wrote there are replaced, all of them and not
+            before the new ones are whole; other files stay, unless they have the same names.
         video: what was watched.
         answers: questions and their answers, in order.
 
@@ -62,21 +68,23 @@ def write_evidence(folder: Path, video: Video, answers: Sequence[tuple[str, "Ans
     times = {middle(span) for _, answer in answers for span in answer.evidence}
     frames = _frames_at(video, sorted(times))
     rows: list[tuple[str, list[tuple[str, Image.Image]]]] = []
-    written: list[Path] = []
+    made: dict[str, Image.Image] = {}
+    for number, (question, answer) in enumerate(answers, 1):
+        row = []
+        for rank, span in enumerate(answer.evidence, 1):
+            picture = frames.get(middle(span))
+            if picture is not None:  # else it could not be decoded, and nothing stands for it
+                made[f"{number}-{rank}_{clock(middle(span)).replace(':', '-')}.png"] = picture
+                row.append((f"{clock_span(span.start, span.end)}   {span.score:.0%}", picture))
+        rows.append((f"{number}. {question}  {answer.text}", row))
+    if made:
+        made[SHEET] = contact_sheet(rows)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number, (question, answer) in enumerate(answers, 1):
-            row = []
-            for rank, span in enumerate(answer.evidence, 1):
-                picture = frames.get(middle(span))
-                if picture is not None:  # else it could not be decoded, and nothing stands for it
-                    name = f"{number}-{rank}_{clock(middle(span)).replace(':', '-')}.png"
-                    written.append(_save(picture, folder / name))
-                    row.append((f"{clock_span(span.start, span.end)}   {span.score:.0%}", picture))
-            rows.append((f"{number}. {question}  {answer.text}", row))
-        return [*written, _save(contact_sheet(rows), folder / SHEET)] if written else []
+        _replace_pictures(folder, made)
     except OSError as error:
         raise VideoXLError(f"{folder}: cannot be written to ({error.strerror})", "Give another folder.") from None
+    return [folder / name for name in made]
 
 
 def middle(span: "Evidence") -> float:
@@ -131,7 +139,31 @@ def _fitted(text: str, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", wid
     return f"{text}…"
 
 
-def _save(picture: Image.Image, path: Path) -> Path:
-    with atomic_write(path) as file:
-        picture.save(file, "PNG")
-    return path
+def _replace_pictures(folder: Path, made: dict[str, Image.Image]) -> None:
+    """Put pictures, the sheet last among them, in the place of what was written there before.
+
+    Whatever ends this half-way, a sheet is only ever beside the pictures that are on it.
+    """
+    mark = PngInfo()
+    mark.add_text(*_MARK)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".evidence.") as whole:
+        for name, picture in made.items():
+            picture.save(Path(whole, name), "PNG", pnginfo=mark)
+        for path in sorted(_written_before(folder), key=lambda path: path.name != SHEET):
+            if path.name == SHEET or path.name not in made:
+                path.unlink()
+        for name in made:
+            replace_file(Path(whole, name), folder / name)
+
+
+def _written_before(folder: Path) -> Iterator[Path]:
+    """Yield the pictures in a folder that are ours by their name and by what stands in them."""
+    for path in folder.iterdir():
+        if path.name == SHEET or _NAME.fullmatch(path.name):
+            try:
+                with Image.open(path) as picture:
+                    is_ours = picture.info.get(_MARK[0]) == _MARK[1]
+            except (OSError, ValueError, Image.DecompressionBombError):  # no picture, or a folder
+                is_ours = False
+            if is_ours:
+                yield path

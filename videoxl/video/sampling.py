@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 
 from ..errors import VideoError
-from ..options import Mode
+from ..options import Mode, check_mode
 from .facts import VideoFacts
 
 _TIME_TOLERANCE = 1e-6  # seconds; far below any frame interval, far above float64 rounding
@@ -92,8 +91,7 @@ def choose_frames(
 def _check_arguments(
     axis: TimeAxis, max_frames: int, fps: float | None, start: float | None, end: float | None, mode: str
 ) -> None:
-    if mode not in get_args(Mode):
-        raise VideoError(f"sampling mode {mode!r} is not known", "Choose 'uniform', 'keyframes' or 'steady'.")
+    check_mode(mode)
     if mode == "steady" and fps is None:
         raise VideoError("steady sampling has no rate", "Give frames per second.")
     if max_frames < 1:

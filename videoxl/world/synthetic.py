@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import VideoError
-from ..options import Mode
+from ..options import Mode, check_mode
 from ..video.reader import FrameChunk
 from ..video.sampling import SamplingPlan
 from ..video.sources import ChunkStream, FrameStream
@@ -31,8 +31,9 @@ class Synthetic:
         """Return the first `max_frames` frames: there is always one more.
 
         Raises:
-            VideoError: a part is asked for, or a rate above one frame a second.
+            VideoError: a part is asked for, or a rate above one frame a second, or there is no such mode.
         """
+        check_mode(mode)
         if start is not None or end is not None or (fps is not None and fps < 1.0):
             raise VideoError("a synthetic haystack is read from its start, at one frame a second", "Leave these out.")
         indices = np.arange(max_frames)

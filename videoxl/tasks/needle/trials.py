@@ -40,12 +40,19 @@ class TrialOptions:
         per_video: needles in a video, all of which are asked about (retrieval).
         distractors: other needles in the video that are not asked about (retrieval).
         seed: of the places of all needles but the first, and of the order of options.
+
+    Raises:
+        RunError: there is no such task.
     """
 
     task: str = "retrieval"
     per_video: int = 1
     distractors: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise RunError(f"task {self.task!r}", f"Give one of {', '.join(TASKS)}.")
 
 
 def trials(needles: Sequence[Needle], options: TrialOptions, length: int, depth: float) -> tuple[Trial, ...]:

@@ -51,9 +51,13 @@ def read_task(text: str) -> str:
         QuestionError: it is a single word and no task, it is empty, or its file cannot be read.
     """
     task = _given(text)
+    _check_task(task)
+    return task
+
+
+def _check_task(task: str) -> None:
     if task not in NAMED and not task.endswith("?") and len(task.split()) == 1:
         raise QuestionError(f"{task!r} is no task", _KNOWN)
-    return task
 
 
 def check_prompts(task: str, chapter: str | None, span: str | None, summary: str | None) -> None:
@@ -88,8 +92,10 @@ def load_prompts(
         summary: likewise.
 
     Raises:
-        QuestionError: a prompt is empty, its file cannot be read, or the task does not ask it.
+        QuestionError: a prompt is empty, its file cannot be read, or the task does not ask it; or the task is a single
+            word and none that there is.
     """
+    _check_task(task)
     check_prompts(task, chapter, span, summary)
     if task not in NAMED:
         return Prompts(task, span=None if span is None else _given(span))
