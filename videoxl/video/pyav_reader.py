@@ -28,7 +28,7 @@ class PyAVReader:
     in MP4 (its index is by decoding time), so the place where a seek lands is checked.
     """
 
-    def __init__(self, request: DecodeRequest, alive: Callable[[], None]) -> None:
+    def __init__(self, request: DecodeRequest, alive: Callable[[int], None]) -> None:
         self._request = request
         self._alive = alive
         facts = request.facts
@@ -67,7 +67,7 @@ class PyAVReader:
             target = int(self._request.indices[position])
             self._approach(target)
             for frame in self._frames:
-                self._alive()
+                self._alive(1)
                 pts = frame.dts if frame.pts is None else frame.pts
                 if pts is None:
                     continue
@@ -127,7 +127,7 @@ class PyAVReader:
 
     def _decode(self, packets: Iterator[Packet]) -> Iterator[VideoFrame]:
         for packet in packets:
-            self._alive()
+            self._alive(0)
             pts = packet.dts if packet.pts is None else packet.pts  # as in the facts
             if self._request.keyframes_only and pts not in self._wanted:
                 continue
