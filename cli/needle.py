@@ -100,6 +100,7 @@ def needle(
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
     workers: options.Workers = None,
+    item_timeout: options.ItemTimeout = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -136,7 +137,7 @@ def needle(
 
         with NeedleDisplay(settings, out, enabled=not quiet) as display:
             devices = worker_devices(model, device, dtype.value, workers)
-            summary = run_needles(out, settings, devices, display.on_event)
+            summary = run_needles(out, settings, devices, item_timeout, display.on_event)
         _show(out, json)
         if not quiet:
             if summary.resumed == summary.total:

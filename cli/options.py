@@ -38,6 +38,14 @@ def parse_seconds(text: str) -> float:
         raise typer.BadParameter(f"{text!r} is not a time. Give seconds, MM:SS or HH:MM:SS.") from None
 
 
+def parse_limit(text: str) -> float:
+    """Return seconds, which must be some."""
+    seconds = parse_seconds(text)
+    if seconds <= 0:
+        raise typer.BadParameter(f"{text!r} leaves no time. Give seconds, MM:SS or HH:MM:SS.")
+    return seconds
+
+
 def size_of(text: str) -> int:
     """Return bytes from "20GB" or "500 MB"."""
     try:
@@ -152,6 +160,16 @@ Workers = Annotated[
         min=1,
         help="Processes that share the work; they go round over all GPUs.",
         show_default="one for each GPU, else one",
+    ),
+]
+ItemTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--item-timeout",
+        parser=parse_limit,
+        metavar="TIME",
+        help="Give up a video, or a cell of a grid, that takes longer: seconds or HH:MM:SS.",
+        show_default="half an hour and more, by the video's length",
     ),
 ]
 MaxMemory = Annotated[

@@ -122,11 +122,12 @@ def summarize(
             show_default=False,
         ),
     ] = None,
+    item_timeout: options.ItemTimeout = None,
     max_memory: options.MaxMemory = None,
     dtype: options.DtypeOption = Dtype.auto,
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
     retries: Annotated[
-        int, typer.Option("--retries", min=0, help="Try a video again so often that ended its process.")
+        int, typer.Option("--retries", min=0, help="Try a video again so often with which a process came to its end.")
     ] = 2,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also try what failed before.")] = False,
     ordered: Annotated[
@@ -190,6 +191,7 @@ def summarize(
                 device=device,
                 workers=workers,
                 employer=employer,
+                item_timeout=item_timeout,
                 retries=retries,
                 retry_failed=retry_failed,
                 ordered=ordered,

@@ -17,7 +17,15 @@ from .recalling import HINT
 if TYPE_CHECKING:
     from videoxl.tasks.following import AnswerEvent
 
+_SECONDS = (1, 86_400)  # from one look to the next
 WATCH, ANSWER = WatchOptions(mode="steady"), AnswerOptions()
+
+
+def check_every(every: float) -> float:
+    """Refuse what would look all the time, or never."""
+    if not _SECONDS[0] <= every <= _SECONDS[1]:
+        raise typer.BadParameter(f"{every:g} is not between {_SECONDS[0]} and {_SECONDS[1]} seconds.")
+    return every
 
 
 def watch(
@@ -26,7 +34,10 @@ def watch(
     ],
     question: Annotated[str, typer.Option("--ask", metavar="QUESTION", help="In words.", show_default=False)],
     every: Annotated[
-        float, typer.Option("--every", min=0.0, metavar="SECONDS", help="Look at the file so often.")
+        float,
+        typer.Option(
+            "--every", callback=check_every, metavar="SECONDS", help="Look at the file so often, at most once a second."
+        ),
     ] = 60.0,
     times: Annotated[
         int | None,

@@ -57,7 +57,7 @@ def main() -> None:
         print(f"{len(films)} videos rendered", file=sys.stderr)
         job = SummaryJob(checkpoint_folder(args.model), args.model, load_prompts(args.model))
         sources = [Source(film.path.stem, str(film.path)) for film in films]
-        summarize(sources, folder / "out", job, device=args.device, isolate=False)
+        summarize(sources, folder / "out", job, device=args.device)
         rows = load_results(folder / "out")
     several, single = slice(0, args.videos), slice(args.videos, None)
     starts = [[chapter["start"] for chapter in row["chapters"][1:]] for row in rows]

@@ -68,7 +68,7 @@ def main() -> None:
         for kind, (question, reason) in QUESTIONS.items():
             prompts = load_prompts(args.model, TASK, question, reason)
             job = SummaryJob(checkpoint_folder(args.model), args.model, prompts, task=TASK)
-            summarize(sources, folder / kind, job, device=args.device, isolate=False)
+            summarize(sources, folder / kind, job, device=args.device)
             rows = load_results(folder / kind)
             each = [counts(kind, film, row) for film, row in zip(films, rows, strict=True)]
             cells = [str(sum(column, Count())) for column in zip(*each, strict=True)]

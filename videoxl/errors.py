@@ -46,6 +46,10 @@ class BudgetError(VideoXLError):
     """The request does not fit the model's positions, its trained ratios, or the device's memory."""
 
 
+class OutOfMemoryError(BudgetError):
+    """The device's memory, or the machine's, ran out while it was worked with."""
+
+
 class QuestionError(VideoXLError):
     """A question is empty, no text, or too long."""
 

@@ -112,3 +112,9 @@ def test_interrupted(run: Run, whole: bytes, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(VideoXL, "ask", interrupt)
     result = run(contents=[whole])
     assert result.exit_code == 130 and result.stderr == "interrupted\n"
+
+
+@pytest.mark.parametrize("every", ["0", "0.5", "-1", "nan", "inf"])
+def test_nobody_can_look_without_a_pause(run: Run, whole: bytes, every: str) -> None:
+    result = run("--every", every, contents=[whole])
+    assert result.exit_code == 2 and "--every" in result.stderr and "between 1 and" in result.stderr

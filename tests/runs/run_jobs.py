@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from videoxl.errors import CheckpointError, VideoError
+from videoxl.errors import BudgetError, CheckpointError, OutOfMemoryError, VideoError
 from videoxl.runs.engine import run
 from videoxl.runs.events import Event, ItemDone, ItemStarted
 from videoxl.runs.job import Item, Produced, Rows, Worker
@@ -96,6 +96,74 @@ class Squares:
     def processes(self) -> set[int]:
         """The processes that began items."""
         return {int(line.partition("\t")[2]) for line in self.calls.read_text().splitlines()}
+
+
+class AcceleratorError(RuntimeError):
+    """Called as torch calls its own."""
+
+
+ERRORS = {
+    error.__name__: error("out of luck")
+    for error in (RuntimeError, ValueError, AcceleratorError, MemoryError)
+} | {
+    "video": VideoError("item: is no video", "Take another."),
+    "budget": BudgetError("item: is too long", "Take another."),
+    "memory": OutOfMemoryError("the memory of cuda:0 ran out", "Use fewer frames."),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """Does some items, and then fails on every one; `data["raise"]` fails on one item by itself.
+
+    Args:
+        folder: has a file for every item that is begun, named by its process, a number and its key.
+        good: items that are done first, by each worker.
+        error: one of `ERRORS`, "die" or "hang".
+        all_workers: `good` are done by all workers together.
+        device_good: a device that is never at fault.
+    """
+
+    folder: Path
+    good: int = 10_000
+    error: str = "RuntimeError"
+    all_workers: bool = False
+    device_good: str = ""
+
+    def setup(self, device: str) -> Worker:
+        done = 1 // (device != "zero") - 1
+        time.sleep({"slow": 3, "stuck": 600}.get(device, 0))
+
+        def worker(item: Item, turn: Turn) -> Rows:
+            nonlocal done
+            begun = list(self.folder.iterdir())
+            (self.folder / f"{os.getpid()} {len(begun):05d} {item.key}").touch()
+            if "allow" in item.data:
+                turn.allow(item.data["allow"])
+            fails = item.data.get("raise")
+            if device != self.device_good and (len(begun) if self.all_workers else done) >= self.good:
+                fails = self.error
+            if fails == "die":
+                os._exit(3)
+            if fails == "hang":
+                time.sleep(600)
+            if fails == "chat":
+                while True:
+                    turn.report(0, 1, "words")
+                    time.sleep(0.01)
+            if fails:
+                raise ERRORS[fails]
+            turn.look_ahead(lambda item: None)
+            time.sleep(item.data.get("seconds", 0))
+            done += 1
+            return {"pid": os.getpid()}
+
+        return worker
+
+    def begun(self) -> list[tuple[int, str]]:
+        """The process and the key of every item that was begun, in order."""
+        names = sorted((path.name.split(" ", 2) for path in self.folder.iterdir()), key=lambda name: name[1])
+        return [(int(pid), key) for pid, _, key in names]
 
 
 def numbers(count: int, rows: int | None = None) -> list[Item]:

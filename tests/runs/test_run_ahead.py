@@ -23,7 +23,7 @@ def waiting_for_the_next(folder: Path, *does: str) -> list[Item]:
 def test_the_next_item_is_prepared_while_one_is_done(tmp_path: Path) -> None:
     events: list[Event] = []
     items = waiting_for_the_next(tmp_path, *["prepared"] * 4)
-    run(tmp_path / "run", {}, items, Squares(tmp_path / "calls"), isolate=True, on_event=events.append)
+    run(tmp_path / "run", {}, items, Squares(tmp_path / "calls"), on_event=events.append)
     assert [row["prepared"] for row in load_results(tmp_path / "run")] == [None, 10, 20, 30]
     begun_and_done = [event for event in events if isinstance(event, ItemStarted | ItemDone)]
     assert [(type(event), event.item) for event in begun_and_done] == [
@@ -33,7 +33,7 @@ def test_the_next_item_is_prepared_while_one_is_done(tmp_path: Path) -> None:
 
 def test_what_cannot_be_prepared_fails_in_its_own_turn(tmp_path: Path) -> None:
     items = waiting_for_the_next(tmp_path, "prepared", "prepare badly", "prepared")
-    run(tmp_path / "run", {}, items, Squares(tmp_path / "calls"), isolate=True)
+    run(tmp_path / "run", {}, items, Squares(tmp_path / "calls"))
     (failure,) = state(tmp_path / "run").failures
     assert (failure.key, failure.message) == ("item 1", "item 1: cannot be prepared")
     assert [row["prepared"] for row in load_results(tmp_path / "run")] == [None, 20]
@@ -58,7 +58,7 @@ def test_a_worker_that_ends_takes_only_its_own_item_with_it(tmp_path: Path) -> N
     events: list[Event] = []
     squares = Squares(tmp_path / "calls")
     items = waiting_for_the_next(tmp_path, "crash", "prepared", "prepared")
-    summary = run(tmp_path / "run", {}, items, squares, isolate=True, retries=0, on_event=events.append)
+    summary = run(tmp_path / "run", {}, items, squares, retries=0, on_event=events.append)
     assert (summary.done, summary.failed) == (2, 1)
     assert [event.item for event in events if isinstance(event, ItemFailed)] == [items[0]]
     assert [event.item for event in events if isinstance(event, WorkerLost)] == [items[0]]
@@ -75,7 +75,7 @@ def test_an_item_that_ended_a_worker_is_not_with_others_again(tmp_path: Path) ->
             (tmp_path / "calls.quiet").touch()
 
     items = [Item("item 0", {"do": "crash"}), *(Item(f"item {n}", {"number": n}) for n in (1, 2))]
-    summary = run(tmp_path / "run", {}, items, squares, isolate=True, retries=1, on_event=told)
+    summary = run(tmp_path / "run", {}, items, squares, retries=1, on_event=told)
     assert (summary.done, summary.failed) == (2, 1) and squares.counts()["item 0"] == 2
     assert (tmp_path / "calls.item 2").read_text() == "beside another"
     assert (tmp_path / "calls.item 0").read_text() == ""

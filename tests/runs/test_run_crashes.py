@@ -64,7 +64,8 @@ def test_killed_ten_times_at_random_moments(tmp_path: Path, whole: Path) -> None
         assert process.wait() == -signal.SIGKILL
     check_finished(folder, whole)
     begun = Squares(Path(f"{folder}.calls")).counts()
-    assert set(begun) == {f"item {n}" for n in range(40)} and sum(begun.values()) <= 40 + 10
+    # A kill costs what its worker does, and perhaps the next item, which the worker has already.
+    assert set(begun) == {f"item {n}" for n in range(40)} and sum(begun.values()) <= 40 + 2 * 10
 
 
 def test_workers_end_with_the_process_that_was_killed(tmp_path: Path, whole: Path) -> None:
@@ -93,7 +94,7 @@ def test_ctrl_c_ends_all_and_keeps_what_is_finished(tmp_path: Path, whole: Path)
 
 
 def test_workers_are_deaf_to_ctrl_c_before_they_run_any_python(tmp_path: Path) -> None:
-    run(tmp_path / "run", {}, [Item("one", {"do": "tell signals"})], Squares(tmp_path / "calls"), isolate=True)
+    run(tmp_path / "run", {}, [Item("one", {"do": "tell signals"})], Squares(tmp_path / "calls"))
     assert load_results(tmp_path / "run") == [{"key": "one", "deaf": True}]
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 

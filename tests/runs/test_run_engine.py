@@ -105,11 +105,10 @@ def test_events_tell_what_happens_in_its_order(tmp_path: Path) -> None:
     assert state(tmp_path / "run").seconds == done.seconds > 0
 
 
-@pytest.mark.parametrize("isolate", [False, True])
-def test_a_worker_tells_how_far_it_is_but_not_too_often(tmp_path: Path, isolate: bool) -> None:
+def test_a_worker_tells_how_far_it_is_but_not_too_often(tmp_path: Path) -> None:
     events: list[Event] = []
     items = [*numbers(1), Item("slow", {"do": "report"})]
-    run(tmp_path / "run", {}, items, job(tmp_path), isolate=isolate, on_event=events.append)
+    run(tmp_path / "run", {}, items, job(tmp_path), on_event=events.append)
     told = of_kind(events, ItemProgress)
     assert all((event.item, event.worker, event.amount.what) == (items[1], 0, "frames") for event in told)
     amounts = [event.amount for event in told]
@@ -172,11 +171,10 @@ def test_an_item_that_kills_its_worker_is_tried_again_then_failed(tmp_path: Path
     assert len(of_kind(events, WorkerLost)) == 4 and all(event.replaced for event in of_kind(events, WorkerLost))
 
 
-def test_one_device_can_be_isolated(tmp_path: Path) -> None:
-    summary = run(
-        tmp_path / "run", {}, [Item("dies", {"do": "die"}), *numbers(2)], job(tmp_path), isolate=True, retries=0
-    )
-    assert counts(summary) == (2, 1, 3, 0)
+def test_one_device_has_a_process_of_its_own(tmp_path: Path) -> None:
+    squares = job(tmp_path)
+    summary = run(tmp_path / "run", {}, [Item("dies", {"do": "die"}), *numbers(2)], squares, retries=0)
+    assert counts(summary) == (2, 1, 3, 0) and os.getpid() not in squares.processes()
 
 
 def test_a_device_that_cannot_be_set_up_is_left_out(tmp_path: Path) -> None:
@@ -194,18 +192,18 @@ def test_a_device_that_cannot_be_set_up_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("devices", "isolate", "error", "problem"),
+    ("devices", "error", "problem"),
     [
-        (["missing"], False, CheckpointError, "no such device"),
-        (["missing", "missing"], False, CheckpointError, "no such device"),
-        (["deadly"], True, RunError, "the worker on deadly ended with exit code 7 while it was set up"),
-        ([], False, RunError, "no device is given"),
+        (["missing"], CheckpointError, "no such device"),
+        (["missing", "missing"], CheckpointError, "no such device"),
+        (["deadly"], RunError, "the worker on deadly ended with exit code 7 while it was set up"),
+        ([], RunError, "no device is given"),
     ],
 )
 def test_without_a_worker_there_is_no_run(
-    tmp_path: Path, devices: list[str], isolate: bool, error: type[Exception], problem: str
+    tmp_path: Path, devices: list[str], error: type[Exception], problem: str
 ) -> None:
     with pytest.raises(error, match=problem):
-        run(tmp_path / "run", {}, numbers(2), job(tmp_path), devices=devices, isolate=isolate)
+        run(tmp_path / "run", {}, numbers(2), job(tmp_path), devices=devices)
     assert state(tmp_path / "run").waiting == 2
     assert counts(run(tmp_path / "run", {}, numbers(2), job(tmp_path))) == (2, 0, 2, 0)

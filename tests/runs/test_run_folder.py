@@ -72,13 +72,13 @@ def test_what_is_on_the_disk_counts_though_the_journal_has_not_heard_of_it(
     def killed(*_: object) -> None:
         raise SystemExit("killed")
 
-    items = [Item("item 0", {"number": 0} if method == "finish" else {"do": "raise"}), *numbers(2)[1:]]
+    items = [Item("item 0", {"number": 0} if method == "finish" else {"do": "refuse"}), *numbers(2)[1:]]
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
         patch.setattr(Journal, method, killed)
         run(tmp_path / "run", {}, items, job(tmp_path))
     assert state(tmp_path / "run").waiting == 2
     assert run(tmp_path / "run", {}, items, job(tmp_path)).resumed == 1
-    assert job(tmp_path).counts() == {"item 0": 1, "item 1": 1}
+    assert job(tmp_path).counts()["item 0"] == 1
     assert len(state(tmp_path / "run").failures) == (method == "fail")
 
 
@@ -101,8 +101,7 @@ def test_rows_are_on_the_disk_before_the_item_is_done(tmp_path: Path, monkeypatc
     assert order[-4:] == ["sync True", "item 0", "sync True", "item 1"]
 
 
-@pytest.mark.parametrize("isolate", [False, True])
-def test_files_are_there_before_the_rows_that_name_them(tmp_path: Path, isolate: bool) -> None:
+def test_files_are_there_before_the_rows_that_name_them(tmp_path: Path) -> None:
     items = [Item(f"item {n}", {"do": "make a file"}) for n in range(2)]
     seen = []
 
@@ -110,7 +109,7 @@ def test_files_are_there_before_the_rows_that_name_them(tmp_path: Path, isolate:
         if isinstance(event, ItemDone):
             seen.append((tmp_path / "run" / event.rows[0]["file"]).read_bytes())
 
-    run(tmp_path / "run", {}, items, job(tmp_path), isolate=isolate, on_event=look)
+    run(tmp_path / "run", {}, items, job(tmp_path), on_event=look)
     assert seen == [b"of item 0", b"of item 1"]
 
 

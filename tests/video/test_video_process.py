@@ -19,18 +19,20 @@ from videoxl.video.video import Video
 BREAK = """
 import os, signal, time
 import videoxl.video.{module} as module
-def break_down(pictures):
+def break_down(pictures, alive):
     for number, picture in enumerate(pictures):
         if number == 10:
             {failure}
         yield picture
 original = module.{name}
-module.{name} = lambda request, alive: break_down(original(request, alive))
+module.{name} = lambda request, alive: break_down(original(request, alive), alive)
 """
 BREAK_DECORD = {"module": "decord_reader", "name": "read_with_decord"}
 BREAK_PYAV = {"module": "pyav_reader", "name": "PyAVReader"}
 CRASH = "os.kill(os.getpid(), signal.SIGSEGV)"
 HANG = "time.sleep(60)"
+NO_FRAMES = "[(alive(0), time.sleep(0.05)) for _ in range(1200)]"
+OTHER_FRAMES = "[(alive(1), time.sleep(0.05)) for _ in range(100)]"
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,25 @@ def test_other_decoder_goes_on(clip: Path, monkeypatch: pytest.MonkeyPatch, fail
     assert pieces.report.decoder == "pyav"
     assert reason in pieces.report.reason
     assert pieces.report.frames_lost == 0
+
+
+def test_a_decoder_that_reads_on_without_a_frame_is_ended(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = Video(clip)
+    monkeypatch.setattr(reader, "_MIN_LIMIT_SECONDS", 2.5)
+    monkeypatch.setattr(reader, "_FRAME_LIMIT_SECONDS", 2.5)
+    sabotage(monkeypatch, BREAK.format(failure=NO_FRAMES, **BREAK_DECORD))
+    pieces = video.read(video.sample(), chunk=4)
+    assert [number for piece in pieces for number in read_numbers(piece.frames)] == list(range(100))
+    assert "no frame for 2.5 s" in pieces.report.reason
+
+
+def test_frames_that_are_passed_over_are_frames(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = Video(clip)
+    monkeypatch.setattr(reader, "_MIN_LIMIT_SECONDS", 2.5)
+    monkeypatch.setattr(reader, "_FRAME_LIMIT_SECONDS", 2.5)
+    sabotage(monkeypatch, BREAK.format(failure=OTHER_FRAMES, **BREAK_DECORD))
+    pieces = video.read(video.sample(), chunk=4)
+    assert sum(len(piece.times) for piece in pieces) == 100 and pieces.report.decoder == "decord"
 
 
 def test_both_decoders_crash(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

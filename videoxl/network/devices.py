@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from ..config import ModelConfig
-from ..errors import BudgetError, CheckpointError
+from ..errors import CheckpointError, OutOfMemoryError
 from ..machine import CoreMeter, free_memory_bytes, own_memory_bytes
 
 _METER = CoreMeter()
@@ -89,7 +89,7 @@ def within_memory(device: torch.device) -> Iterator[None]:
     """Turn a device that runs out of memory, which no estimate rules out, into an error with advice.
 
     Raises:
-        BudgetError: torch could not allocate.
+        OutOfMemoryError: torch could not allocate.
     """
     try:
         yield
@@ -98,7 +98,7 @@ def within_memory(device: torch.device) -> Iterator[None]:
             raise
         where, other = ("this machine", "") if device.type == "cpu" else (str(device), ", or use --device cpu")
         advice = f"Use fewer frames or a higher ratio, free some memory{other}."
-        raise BudgetError(f"the memory of {where} ran out", advice) from None
+        raise OutOfMemoryError(f"the memory of {where} ran out", advice) from None
 
 
 @contextlib.contextmanager

@@ -8,10 +8,12 @@ rowfile    the files that rows are appended to: on the disk before anything else
 journal    the table of items, for whoever looks, also from another process
 lock       one process a folder
 folder     opening a folder again: what is done, what failed, what waits
+faults     whose fault an exception is: the item's, or its worker's and the device's
 process    doing items one by one, and the main function of a spawned worker
-crew       the workers, and the one in this process
-elsewhere  workers that are reached by messages
+elsewhere  the workers, which are reached by messages, and how long they may take
 spawned    elsewhere: one process a device
 ray_crew   elsewhere: one Ray actor a device, on the nodes of a cluster
+health     what failures in a row say about a worker and its device
+schedule   which item is done when, and again
 engine     `run`, and `state` and `load_results` for those who look
 """

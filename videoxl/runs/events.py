@@ -55,11 +55,11 @@ class ItemDone:
 
 @dataclass(frozen=True)
 class ItemFailed:
-    """An item failed.
+    """An item failed. That is told when it is known whether it is tried again, which may be after the next item.
 
     Args:
         item: which.
-        error: the class of the exception, or "WorkerLost" if the item ended the process that did it.
+        error: the class of the exception, "WorkerLost" if the item ended the process that did it, or "ItemTimeout".
         message: what is wrong, one line.
         final: it is in `failures.jsonl`; if not, it will be tried again.
     """
@@ -72,7 +72,7 @@ class ItemFailed:
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """A worker's process ended, or could not be set up.
+    """A worker's process ended, was ended, or could not be set up.
 
     Args:
         worker: which.

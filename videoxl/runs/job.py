@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 from .turn import Turn
 
+TIMEOUT_SECONDS = 1800.0
+"""What an item may take that does not say another time."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -16,11 +19,14 @@ class Item:
             must say all that the result depends on.
         data: what the worker needs to know; JSON.
         label: what its row in `failures.jsonl` says besides; JSON, without `key`, `error` and `message`.
+        timeout_seconds: how long it may take, from its beginning in a worker; unless the worker says more, see
+            `Turn.allow`, or the run has a limit of its own.
     """
 
     key: str
     data: dict[str, Any] = field(default_factory=dict)
     label: dict[str, Any] = field(default_factory=dict)
+    timeout_seconds: float = TIMEOUT_SECONDS
 
 
 Rows = dict[str, Any] | list[dict[str, Any]]

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ..errors import RunError, VideoXLError
+from .faults import Fault, fault_of
 from .job import Item, Job, Produced, Worker
 from .rows import encode
 from .turn import Amount, Prepare, Turn
@@ -28,14 +30,22 @@ class Ready:
 
 @dataclass(frozen=True)
 class Unready:
-    """The worker cannot be set up."""
+    """The worker cannot be set up; with the traceback, where the error was not raised on purpose."""
 
     error: VideoXLError
+    traceback: str = ""
 
 
 @dataclass(frozen=True)
 class Ahead:
     """The worker can take its next item already, while it finishes the present one."""
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The item may take so long, from its beginning."""
+
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -53,9 +63,10 @@ class Raised:
 
     error: str
     message: str
+    fault: Fault
 
 
-Message = Ready | Unready | Ahead | Amount | Done | Raised
+Message = Ready | Unready | Ahead | Allowed | Amount | Done | Raised
 """What a worker says."""
 
 
@@ -67,7 +78,7 @@ def attempt(worker: Worker, item: Item, turn: Turn) -> Done | Raised:
             made = Produced(made)
         return Done(encode(item.key, made.rows), time.perf_counter() - turn.began, made.files)
     except Exception as error:  # a bad item must not end a night's work
-        return Raised(type(error).__name__, " ".join(str(error).split()))
+        return Raised(type(error).__name__, " ".join(str(error).split()), fault_of(error))
 
 
 def serve(job: Job, device: str, receive: Callable[[], Item], send: Callable[[Message], None]) -> None:
@@ -86,7 +97,7 @@ def serve(job: Job, device: str, receive: Callable[[], Item], send: Callable[[Me
         return
     except Exception as error:  # it may not survive pickling
         problem = f"the worker on {device} cannot be set up ({type(error).__name__}: {error})"
-        send(Unready(RunError(problem, "Try one device, in this process, for the whole traceback.")))
+        send(Unready(RunError(problem, "Run again with --debug for the whole traceback."), traceback.format_exc()))
         return
     send(Ready())
     intake = _Intake(receive, lambda: send(Ahead()))
@@ -94,7 +105,8 @@ def serve(job: Job, device: str, receive: Callable[[], Item], send: Callable[[Me
         while True:
             free = time.perf_counter()
             taken = intake.take()
-            turn = Turn(send, intake.look_ahead, taken.prepared, max(free, taken.came))
+            began = max(free, taken.came)
+            turn = Turn(send, intake.look_ahead, taken.prepared, began, lambda seconds: send(Allowed(seconds)))
             send(attempt(worker, taken.item, turn))
 
 

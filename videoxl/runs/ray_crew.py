@@ -42,6 +42,8 @@ class RayCluster:
         RunError: Ray is not installed, or nobody answers at the address.
     """
 
+    setup_seconds = None  # a worker may wait for a device
+
     def __init__(self, address: str | None, device: str = "auto", workers: int | None = None) -> None:
         if importlib.util.find_spec("ray") is None:
             raise RunError("Ray is not installed", "Install it with: pip install 'videoxl[ray]'")
@@ -79,12 +81,12 @@ class RayCluster:
         options = actor.options(**place, max_concurrency=2, max_restarts=0)
         return _Actor(options.remote(job, device, os.getcwd(), os.environ.get(THREADS), self._on_node))
 
-    def wait(self, lines: Sequence[Line]) -> Sequence[Line]:
+    def wait(self, lines: Sequence[Line], timeout: float | None) -> Sequence[Line]:
         """See `Employer`."""
         import ray
 
         replies = {line.reply: line for line in lines if isinstance(line, _Actor)}
-        ready, _ = ray.wait([*replies])
+        ready, _ = ray.wait([*replies], timeout=timeout)
         return [replies[reply] for reply in ready]
 
     def close(self) -> None:

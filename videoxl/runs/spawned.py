@@ -14,6 +14,8 @@ from .job import Item, Job
 from .process import THREADS, Message, main
 
 _END_SECONDS = 5.0
+_SETUP_SECONDS = 1800.0  # weights of many gigabytes may come over a network
+_MAX_WAIT_SECONDS = 3600.0  # systems have limits of weeks
 
 
 class Spawned:
@@ -22,6 +24,8 @@ class Spawned:
     Args:
         devices: names of devices.
     """
+
+    setup_seconds = _SETUP_SECONDS
 
     def __init__(self, devices: Sequence[str]) -> None:
         self._devices = devices
@@ -37,10 +41,13 @@ class Spawned:
         """See `Employer`."""
         return _Process(job, device, self._threads)
 
-    def wait(self, lines: Sequence[Line]) -> Sequence[Line]:
+    def wait(self, lines: Sequence[Line], timeout: float | None) -> Sequence[Line]:
         """See `Employer`."""
         ours = {line.connection: line for line in lines if isinstance(line, _Process)}
-        return [ours[ready] for ready in multiprocessing.connection.wait([*ours])]  # type: ignore[index]
+        if timeout is not None:
+            timeout = min(timeout, _MAX_WAIT_SECONDS)
+        ready = multiprocessing.connection.wait([*ours], timeout)
+        return [ours[connection] for connection in ready]  # type: ignore[index]
 
 
 class _Process:
@@ -68,9 +75,9 @@ class _Process:
         self.connection.close()
         self._process.join(_END_SECONDS)
         self.kill()
-        self._process.join()
-        assert self._process.exitcode is not None
-        return how_ended(self._process.exitcode)
+        self._process.join(_END_SECONDS)  # one that waits for a device or a network drive may not even hear of that
+        code = self._process.exitcode
+        return "does not end" if code is None else how_ended(code)
 
     def kill(self) -> None:
         self._process.kill()

@@ -40,6 +40,7 @@ class Turn:
         look_ahead: takes what prepares the next item; None where nobody looks ahead.
         prepared: returns what was prepared for this item, or raises what preparing it raised; None if nothing was.
         began: `time.perf_counter()` when the worker was free for it and had it; now, if None.
+        allow: takes how long the item may take; None where nobody ends it.
 
     Attributes:
         began: the same.
@@ -51,9 +52,10 @@ class Turn:
         look_ahead: Callable[[Prepare], None] | None = None,
         prepared: Callable[[], Any] | None = None,
         began: float | None = None,
+        allow: Callable[[float], None] | None = None,
     ) -> None:
         self.began = time.perf_counter() if began is None else began
-        self._tell, self._look_ahead, self._prepared = tell, look_ahead, prepared
+        self._tell, self._look_ahead, self._prepared, self._allow = tell, look_ahead, prepared, allow
         self._what = ""
         self._counted_from = self._told = 0.0
 
@@ -68,6 +70,14 @@ class Turn:
         if now - self._told >= _SECONDS:
             self._told = now
             self._tell(Amount(done, total, what, now - self._counted_from))
+
+    def allow(self, seconds: float) -> None:
+        """Say how long the item may take, from its beginning, in place of `Item.timeout_seconds`.
+
+        To be called once, when that is known: a limit is not put off by anything that an item does.
+        """
+        if self._allow is not None:
+            self._allow(seconds)
 
     def look_ahead(self, prepare: Prepare) -> None:
         """Let the next item be prepared while this one is finished, if there is a next one.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..memory.value import VisualMemory
     from ..model import Progress, VideoXL
 
+_PAUSE_SECONDS = 1.0  # at least
+
 
 @dataclass(frozen=True)
 class AnswerEvent:
@@ -74,7 +76,7 @@ class Following:
         replaced, or whose beginning was written anew, is watched from its start.
 
         Args:
-            every: seconds from one look to the next, or more where looking takes longer.
+            every: seconds from one look to the next, or more where looking takes longer; there is a second between two.
             times: end after so many looks; None never ends.
 
         Raises:
@@ -97,7 +99,7 @@ class Following:
                 yield event
             if looks == times:
                 return
-            sleep(max(0.0, began + every - monotonic()))
+            sleep(max(_PAUSE_SECONDS, began + every - monotonic()))
 
     def _look(self) -> AnswerEvent | None:
         """Watch what is new and ask; None if nothing is new, or the answer is the same."""

@@ -15,7 +15,7 @@ class DecordGaveUp(Exception):
     """decord cannot read the file, or reported damage, which it otherwise hides."""
 
 
-def read_with_decord(request: DecodeRequest, alive: Callable[[], None]) -> Iterator[Picture]:
+def read_with_decord(request: DecodeRequest, alive: Callable[[int], None]) -> Iterator[Picture]:
     """Yield the wanted frames in order.
 
     Two habits matter. One thread: with decord's default number VP9 fails. And a seek to the beginning after each
@@ -42,7 +42,7 @@ def read_with_decord(request: DecodeRequest, alive: Callable[[], None]) -> Itera
             # Healthy files leave nothing on decord's stderr. After damage it returns copies of other frames.
             if os.fstat(2).st_size != log_begin:
                 raise DecordGaveUp("decord reported damage")
-            alive()
+            alive(len(frames))
             for position, frame in zip(positions, frames, strict=True):
                 yield int(position), frame, False
     except (RuntimeError, decord.DECORDError) as error:

@@ -151,7 +151,9 @@ class DecodeRequest:
 
 @dataclass(frozen=True)
 class Alive:
-    """The decoder is working; nothing is ready yet."""
+    """The decoder is working; nothing is ready yet. It has decoded so many frames since it last said something."""
+
+    num_decoded: int = 0
 
 
 @dataclass(frozen=True, eq=False)

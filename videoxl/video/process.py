@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pickle
 import queue
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from typing import IO, BinaryIO
 
@@ -22,7 +24,7 @@ _START_SECONDS = 60.0  # a third of a second of work, which on a machine that is
 
 
 class ProcessFailed(Exception):
-    """The decoding process crashed, or showed no sign of life for too long."""
+    """The decoding process crashed, or showed no sign of life, or no frame, for too long."""
 
 
 class DecodeProcess:
@@ -52,14 +54,23 @@ class DecodeProcess:
             pickle.dump(request, self._process.stdin, protocol=5)
             self._process.stdin.flush()
 
-    def receive(self, silence_limit: float) -> Message:
+    def receive(self, silence_limit: float, frame_limit: float = math.inf) -> Message:
         """Return the next message that is not `Alive`.
 
+        Args:
+            silence_limit: seconds without any sign of life, after the process has started.
+            frame_limit: seconds without a frame, wanted or not, however lively the process is.
+
         Raises:
-            ProcessFailed: the process ended, or sent nothing for `silence_limit` seconds after it had started.
+            ProcessFailed: the process ended, or a limit is reached.
         """
         message: Message | None = Alive()
+        last_frame = time.monotonic()
         while isinstance(message, Alive):
+            if message.num_decoded or not self._started:
+                last_frame = time.monotonic()
+            elif time.monotonic() - last_frame > frame_limit:
+                raise ProcessFailed(f"no frame for {frame_limit:g} s")
             limit = silence_limit if self._started else max(silence_limit, _START_SECONDS)
             try:
                 message = self._messages.get(timeout=limit)

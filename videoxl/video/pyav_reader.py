@@ -30,7 +30,7 @@ class PyAVReader:
     in MP4 (its index is by decoding time), so the place where a seek lands is checked.
     """
 
-    def __init__(self, request: DecodeRequest, alive: Callable[[], None]) -> None:
+    def __init__(self, request: DecodeRequest, alive: Callable[[int], None]) -> None:
         self._request = request
         self._alive = alive
         facts = request.facts
@@ -70,7 +70,7 @@ class PyAVReader:
             target = int(self._request.indices[position])
             self._approach(target)
             for frame in self._frames:
-                self._alive()
+                self._alive(1)
                 pts = frame.dts if frame.pts is None else frame.pts
                 if pts is None:
                     continue
@@ -136,7 +136,7 @@ class PyAVReader:
 
     def _decode(self, packets: Iterator[Packet | None]) -> Iterator[VideoFrame]:
         for packet in packets:
-            self._alive()
+            self._alive(0)
             if packet is None:
                 yield from self._drain()
                 continue

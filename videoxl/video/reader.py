@@ -12,6 +12,7 @@ from .sampling import SamplingPlan
 
 _MIN_LIMIT_SECONDS = 60.0
 _LIMIT_FACTOR = 20  # times the slowest chunk so far
+_FRAME_LIMIT_SECONDS = 600.0  # packets that give no frame, at thousands a second: nothing will come of them
 _MIN_DECODED = 0.5  # of the wanted frames
 _OTHER = {"decord": "pyav", "pyav": "decord"}
 _DAMAGED_ADVICE = "The file is damaged: copy or download it again, or choose another time range."
@@ -86,7 +87,8 @@ class FrameReader(Iterator[FrameChunk]):
     def __next__(self) -> FrameChunk:
         while not self._finished:
             try:
-                message = self._process.receive(max(_MIN_LIMIT_SECONDS, _LIMIT_FACTOR * self._slowest))
+                limit = max(_MIN_LIMIT_SECONDS, _LIMIT_FACTOR * self._slowest)
+                message = self._process.receive(limit, max(_FRAME_LIMIT_SECONDS, limit))
                 chunk = self._accept(message)
             except ProcessFailed as failure:
                 self._retry(str(failure))

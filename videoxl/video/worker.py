@@ -41,17 +41,24 @@ class _Channel:
     def __init__(self, output: BinaryIO) -> None:
         self._output = output
         self._last_sent = time.monotonic()
+        self._num_decoded = 0  # frames since then
 
     def send(self, message: Message) -> None:
         pickle.dump(message, self._output, protocol=5)
         self._output.flush()
         self._last_sent = time.monotonic()
+        self._num_decoded = 0
 
-    def alive(self) -> None:
-        """Tell the parent that work goes on, at most once a second; keep the log small."""
+    def alive(self, num_decoded: int = 0) -> None:
+        """Tell the parent that work goes on, at most once a second; keep the log small.
+
+        Args:
+            num_decoded: frames that were decoded since the last call, whether or not they are wanted.
+        """
+        self._num_decoded += num_decoded
         if time.monotonic() - self._last_sent < _ALIVE_SECONDS:
             return
-        self.send(Alive())
+        self.send(Alive(self._num_decoded))
         if os.fstat(2).st_size > _MAX_LOG_BYTES:
             os.ftruncate(2, 0)
             os.lseek(2, 0, os.SEEK_SET)

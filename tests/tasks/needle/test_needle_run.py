@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from tiny_models import checkpoint
 from typer.testing import CliRunner
+from worker_threads import Threads
 
 from videoxl import VideoXL
 from videoxl.cli.main import app
@@ -36,6 +37,11 @@ FIVE = [
      "answer": colour, "options": COLOURS}
     for shape, colour in zip(["circle", "square", "star", "heart", "cross"], COLOURS, strict=True)
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def workers_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videoxl.runs.engine.Spawned", Threads)
 
 
 @pytest.fixture

@@ -24,11 +24,13 @@ def test_opened_ahead(model_folder: Path, clip: Path) -> None:
     item = Source(str(clip), str(clip)).item
     prepare: list[Prepare] = []
     told: list[Amount] = []
-    first: Any = worker(item, Turn(told.append, prepare.append))
+    allowed: list[float] = []
+    first: Any = worker(item, Turn(told.append, prepare.append, allow=allowed.append))
     opened = prepare[0](item)
     second: Any = worker(item, Turn(ignore, prepared=lambda: opened))
     times = [made.rows.pop("timings") for made in (first, second)]
     assert first == second and first.rows["frames"] == 70
+    assert allowed[0] >= 1800 + 4 * 8  # it is 8 seconds long
     assert times[0]["ahead"] == 0 and times[1]["ahead"] >= times[1]["open"] > 0
     assert (told[0].done, told[0].total, told[0].what) == (0, 70, "frames")
     with pytest.raises(VideoError, match="no such file"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from worker_threads import Threads
 
 from videoxl.checkpoints.hub import checkpoint_folder
 from videoxl.options import WatchOptions
@@ -33,7 +34,7 @@ def run_nano(
     sources = read_inputs([str(path) for path in inputs], output).sources
     watch = WatchOptions(max_frames=max_frames)
     job = SummaryJob(checkpoint_folder(NANO), NANO, load_prompts(NANO, task, **prompts), watch=watch, task=task)
-    summarize(sources, output, job, device="cpu", isolate=False)
+    summarize(sources, output, job, employer=Threads(["cpu"]))
     return load_results(output)
 
 

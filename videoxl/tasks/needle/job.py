@@ -7,6 +7,7 @@ from typing import Any
 from ...model import VideoXL
 from ...runs.job import Item, Worker
 from ...runs.turn import Turn
+from ..time_limits import seconds_allowed
 from .haystacks import Haystack, open_haystacks
 from .needles import Needle, load_needles
 from .settings import ROOM, NeedleSettings, most_shown
@@ -60,6 +61,9 @@ class CellWorker:
         rows = []
         # Videos whose first needle comes later share more with those before them.
         made = trials(self._needles, settings.trial_options, length, depth)
+        num_frames = sum(length + len(trial.shown) for trial in made)
+        duration = float(self._haystacks[haystack].frames(length).times[-1])
+        turn.allow(seconds_allowed(self._model, num_frames, duration))
         for number, trial in enumerate(sorted(made, key=lambda trial: trial.places[0])):
             turn.report(number, len(made), "trials")
             began, work = time.perf_counter(), Work()

@@ -25,6 +25,7 @@ def run_needles(
     folder: Path,
     settings: NeedleSettings,
     devices: Sequence[str] = ("auto",),
+    item_timeout: float | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> RunSummary:
     """Do all cells that have no results yet, and write the reports.
@@ -33,6 +34,7 @@ def run_needles(
         folder: of the run: `results.jsonl`, `summary.json`, `summary.md`, `heatmap.png`, `heatmap.svg`, `records/`.
         settings: the same as before, if there are results already.
         devices: one worker each.
+        item_timeout: seconds that a cell may take; None is by its frames and the model.
         on_event: is told what goes on.
 
     Raises:
@@ -65,7 +67,16 @@ def run_needles(
 
     try:
         # A cell that failed may have done so for want of memory: the same command tries it again.
-        return run(folder, said, items, NeedleJob(settings), devices=devices, retry_failed=True, on_event=notify)
+        return run(
+            folder,
+            said,
+            items,
+            NeedleJob(settings),
+            devices=devices,
+            item_timeout=item_timeout,
+            retry_failed=True,
+            on_event=notify,
+        )
     finally:
         if is_ours:
             report(folder)

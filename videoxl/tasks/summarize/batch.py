@@ -24,7 +24,7 @@ def summarize(
     device: str = "auto",
     workers: int | None = None,
     employer: Employer | None = None,
-    isolate: bool = True,
+    item_timeout: float | None = None,
     retries: int = 2,
     retry_failed: bool = False,
     ordered: bool = False,
@@ -43,8 +43,8 @@ def summarize(
         device: see `VideoXL.from_pretrained`.
         workers: processes that share the videos; None is one for each device. See `worker_devices`.
         employer: has the workers, in place of this machine; then device and workers are its own.
-        isolate: a single worker too has a process of its own, so that a video that ends it does not end the run.
-        retries: how often a video is tried again that ended the process.
+        item_timeout: seconds that a video may take; None is by its length, its frames and the model.
+        retries: how often a video is tried again that ended the process, or that failed with all others in a row.
         retry_failed: also try those that failed before.
         ordered: see `runs.engine.run`.
         on_event: told of all that happens.
@@ -69,7 +69,7 @@ def summarize(
         job,
         devices=worker_devices(job.folder, device, job.dtype, workers) if employer is None else (),
         employer=employer,
-        isolate=isolate,
+        item_timeout=item_timeout,
         retries=retries,
         retry_failed=retry_failed,
         ordered=ordered,

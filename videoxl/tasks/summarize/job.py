@@ -19,6 +19,7 @@ from ...runs.turn import Turn
 from ...video.facts import stream_records
 from ...video.sources import FrameStream
 from ...video.video import Video
+from ..time_limits import seconds_allowed
 from .asking import Asker
 from .chapters import Span, find_chapters
 from .inputs import Source
@@ -129,6 +130,7 @@ class _Summarizer:
         source = Source(**item.data)
         opened: _Opened = turn.prepared() or self._open(item)
         video, watch = opened.video, opened.watch
+        turn.allow(seconds_allowed(self._model, len(opened.plan), video.duration))
         features: list[np.ndarray] = []
         thumbnails = Thumbnails(opened.stream, len(opened.plan))
         turn.report(0, len(opened.plan), "frames")
