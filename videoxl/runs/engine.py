@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ def run(
     isolate: bool = False,
     retries: int = 2,
     retry_failed: bool = False,
+    redo: Collection[str] = (),
     ordered: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> RunSummary:
@@ -65,7 +66,8 @@ def run(
 
     Args:
         folder: of the run; made if it does not exist. See `folder.py` for what is in it.
-        settings: JSON; all that results depend on besides an item's key. A folder keeps to its settings.
+        settings: JSON; all that results depend on besides an item's key. A folder keeps to its settings. See
+            `RunFolder` for `format`.
         items: all of the run. Those that are done are not done again; new ones may be added later.
         job: makes the workers.
         devices: a worker each; one works in this process, several in spawned ones.
@@ -73,6 +75,7 @@ def run(
         isolate: spawn a process for one device too, so that an item that ends its process does not end the run.
         retries: how often an item is tried again whose worker's process ended.
         retry_failed: also do those that failed before.
+        redo: keys of items that are done and to be done again; see `RunFolder`.
         ordered: at the end, put the rows in `results.jsonl` in the order of the items; else they stay in the order in
             which they were finished.
         on_event: told of all that happens, in this process.
@@ -85,7 +88,7 @@ def run(
     """
     began = time.perf_counter()
     notify = on_event or (lambda event: None)
-    with RunFolder(folder, settings, items, retry_failed) as opened:
+    with RunFolder(folder, settings, items, retry_failed, redo) as opened:
         before = opened.progress
         notify(before)
         if opened.waiting:
