@@ -74,7 +74,7 @@ class NeedleDisplay:
         elif isinstance(event, ItemFailed) and event.final:
             self._failed.add(_cell(event.item.data))
             self._at_work.pop(_cell(event.item.data), None)
-            self._line(f"{event.item.key}: failed: {event.message}", always=True)
+            self._line(f"{event.item.name}: failed: {event.message}", always=True)
         elif isinstance(event, WorkerLost):
             self._line(f"worker {event.worker} {event.reason}", always=True)
 

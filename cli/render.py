@@ -220,7 +220,7 @@ def table(header: list[str], rows: list[list[str]]) -> None:
 
 def failures(failed: "Sequence[Failure]") -> None:
     """Print a table of the items of a run that failed."""
-    table(["FAILED", "ERROR", "REASON"], [[each.key, each.error, each.reason] for each in failed])
+    table(["FAILED", "ERROR", "REASON"], [[each.name, each.error, each.reason] for each in failed])
 
 
 def markdown(text: str) -> None:

@@ -57,17 +57,17 @@ class RunDisplay:
         elif isinstance(event, ItemStarted):
             if not self._rows and self._progress.done + self._progress.failed == self._before:
                 self._started = time.perf_counter()  # the model is loaded now
-            self._work(event.worker, event.item.key)
+            self._work(event.worker, event.item.name)
         elif isinstance(event, ItemProgress):
             self._advance(event)
         elif isinstance(event, ItemDone):
             if self._lines:
-                render.message(f"{self._place()} {event.item.key}: {event.seconds:.1f} s{self._left()}")
+                render.message(f"{self._place()} {event.item.name}: {event.seconds:.1f} s{self._left()}")
             for warning in (warning for row in event.rows for warning in row.get("warnings", ())):
                 self._say(f"warning: {warning}")
         elif isinstance(event, ItemFailed):
             verb = "failed" if event.final else "will be tried again"
-            self._say(f"{self._place() if event.final else '-'} {event.item.key}: {verb}: {event.message}")
+            self._say(f"{self._place() if event.final else '-'} {event.item.name}: {verb}: {event.message}")
         elif isinstance(event, WorkerLost):
             self._work(event.worker, "starting again" if event.replaced else "gone")
             if event.item is None or not event.replaced:  # else what comes of its item is told

@@ -38,7 +38,7 @@ def show_run(
         render.table(["run", str(folder)], rows)
         if now.at_work:
             typer.echo()
-            running = [[str(item.worker), f"{item.seconds:.1f}", item.key] for item in now.at_work]
+            running = [[str(item.worker), f"{item.seconds:.1f}", item.name] for item in now.at_work]
             render.table(["WORKER", "SECONDS", "RUNNING"], running)
         if now.failures:
             typer.echo()
@@ -61,6 +61,8 @@ def _as_dict(now: RunState) -> dict[str, object]:
         "waiting": now.waiting,
         "seconds": round(now.seconds, 3),
         "process": now.process and {"pid": now.process[0], "host": now.process[1]},
-        "at_work": [{"key": r.key, "worker": r.worker, "seconds": round(r.seconds, 3)} for r in now.at_work],
-        "failures": [{"key": f.key, "error": f.error, "message": f.message} for f in now.failures],
+        "at_work": [
+            {"key": r.key, "name": r.name, "worker": r.worker, "seconds": round(r.seconds, 3)} for r in now.at_work
+        ],
+        "failures": [{"key": f.key, "name": f.name, "error": f.error, "message": f.message} for f in now.failures],
     }

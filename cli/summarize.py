@@ -20,11 +20,12 @@ from .recalling import HINT
 if TYPE_CHECKING:
     from videoxl.runs.engine import RunSummary
     from videoxl.runs.state import Failure
-    from videoxl.tasks.summarize.inputs import Inputs
+    from videoxl.tasks.summarize.inputs import Inputs, Source
 
 WATCH, ANSWER = WatchOptions(), AnswerOptions()
 MODE = SamplingMode(WATCH.mode)
 _SHOWN = 60  # characters of a summary in the table
+_NAMED = 3  # of many inputs, in a message
 
 
 class Engine(StrEnum):
@@ -130,8 +131,15 @@ def summarize(
         int, typer.Option("--retries", min=0, help="Try a video again so often with which a process came to its end.")
     ] = 2,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also try what failed before.")] = False,
+    retry_changed: Annotated[
+        bool, typer.Option("--retry-changed", help="Also summarise again videos whose file has changed since.")
+    ] = False,
     ordered: Annotated[
         bool, typer.Option("--ordered", help="At the end, put results.jsonl in the order of the inputs.")
+    ] = False,
+    self_contained: Annotated[
+        bool,
+        typer.Option("--self-contained", help="At the end, put the pictures into report.html, to send it as one file."),
     ] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -140,8 +148,8 @@ def summarize(
     """Summarise videos and their chapters into DIR, or find something in them.
 
     The same command goes on where it was stopped. A video that fails does not stop the others: the reasons are in
-    failures.jsonl, and the exit status is 1. `videoxl runs show DIR` tells how far it is. At the end, DIR/report.html
-    shows all of it, with pictures.
+    failures.jsonl, and the exit status is 1. `videoxl runs show DIR` tells how far it is. DIR/report.html shows all of
+    it, with pictures, from the first video on.
     """
     with render.error_boundary(debug), contextlib.ExitStack() as opened:
         if address is not None and engine is not Engine.ray:
@@ -162,6 +170,7 @@ def summarize(
         from videoxl.runs.folder import RESULTS
         from videoxl.runs.state import state
         from videoxl.tasks.summarize.batch import summarize as summarize_all
+        from videoxl.tasks.summarize.changes import changed_sources
         from videoxl.tasks.summarize.job import SummaryJob
         from videoxl.tasks.summarize.report import REPORT
 
@@ -182,6 +191,8 @@ def summarize(
 
             employer = opened.enter_context(contextlib.closing(RayCluster(address, device, workers)))
         texts = {each.value for each in formats or []} - {Format.jsonl.value}
+        changed = changed_sources(found.sources, out)
+        _say_changed(changed, retry_changed)
         with RunDisplay(not quiet, "videos") as display:
             done = summarize_all(
                 found.sources,
@@ -194,19 +205,23 @@ def summarize(
                 item_timeout=item_timeout,
                 retries=retries,
                 retry_failed=retry_failed,
+                redo=changed if retry_changed else (),
                 ordered=ordered,
+                self_contained=self_contained,
                 on_event=display,
             )
         failures = state(out).failures
+        changed = changed_sources(found.sources, out)
         if json:
-            render.print_json(_result(done, out, failures))
+            render.print_json(_result(done, out, len(changed), failures))
         else:
             _show(load_results(out), failures, "chapters" if task == SUMMARY else "spans")
         if not quiet:
             verb = "summarised" if task == SUMMARY else "asked about"
             if done.failed and done.resumed == done.total:
                 render.message("nothing was left to do: --retry-failed tries again what failed")
-            render.message(f"{done.done} of {done.total} videos {verb}: see {out / REPORT} and {out / RESULTS}")
+            since = f", {len(changed)} changed since" if changed else ""
+            render.message(f"{done.done} of {done.total} videos {verb}{since}: see {out / REPORT} and {out / RESULTS}")
         if done.failed:
             raise typer.Exit(1)
 
@@ -233,10 +248,28 @@ def _say_limits(task: str, means_nothing: bool, quiet: bool) -> None:
 
 
 def _say_passed_over(found: "Inputs") -> None:
-    if found.passed_over:
-        more = len(found.passed_over) - 3
-        shown = ", ".join(found.passed_over[:3]) + (f" and {more} more" if more > 0 else "")
-        render.message(f"passed over, no videos: {shown}")
+    for what, names in (
+        ("passed over, no videos", found.passed_over),
+        ("passed over, cannot be read", found.unreadable),
+        ("given more than once, done once", found.repeated),
+    ):
+        if names:
+            render.message(f"{what}: {_first(names)}")
+
+
+def _say_changed(changed: "Sequence[Source]", again: bool) -> None:
+    if changed:
+        names = _first([source.id for source in changed])
+        render.message(
+            f"changed since, done again: {names}"
+            if again
+            else f"warning: changed since: {names}: what is known is of the old files; --retry-changed does them again"
+        )
+
+
+def _first(names: "Sequence[str]") -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _show(rows: list[dict[str, Any]], failures: "Sequence[Failure]", counted: str) -> None:
@@ -257,8 +290,9 @@ def _short(text: str) -> str:
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 
-def _result(done: "RunSummary", out: Path, failures: "Sequence[Failure]") -> dict[str, Any]:
+def _result(done: "RunSummary", out: Path, changed: int, failures: "Sequence[Failure]") -> dict[str, Any]:
     """Return what `--json` prints."""
-    failed = [{"key": each.key, "error": each.error, "message": each.message} for each in failures]
+    failed = [{"key": each.key, "id": each.name, "error": each.error, "message": each.message} for each in failures]
     counts = {"done": done.done, "failed": done.failed, "total": done.total, "resumed": done.resumed}
+    counts["changed"] = changed
     return {"out": str(out), **counts, "seconds": round(done.seconds, 3), "failures": failed}

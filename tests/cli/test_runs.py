@@ -63,13 +63,11 @@ def test_when_it_has_ended(tmp_path: Path) -> None:
     result = show(tmp_path)
     assert (result.exit_code, result.stderr) == (0, "")
     assert "process  none: it has ended" in result.stdout and "RUNNING" not in result.stdout
-    shown = show_json(tmp_path)
+    shown, key = show_json(tmp_path), "broken\x1b[31m.mp4"
     assert shown.pop("seconds") >= 0
     assert shown == {
         **{"items": 3, "done": 2, "failed": 1, "running": 0, "waiting": 0, "process": None, "at_work": []},
-        "failures": [
-            {"key": "broken\x1b[31m.mp4", "error": "VideoError", "message": "broken\x1b[31m.mp4: is no video"}
-        ],
+        "failures": [{"key": key, "name": key, "error": "VideoError", "message": f"{key}: is no video"}],
     }
 
 

@@ -16,9 +16,10 @@ from video_clips import write_numbered, write_sound
 
 from videoxl.cli.main import app
 from videoxl.runs.engine import load_results, state
+from videoxl.tasks.summarize.inputs import Source
 
 FIELDS = [
-    *("key", "id", "video", "task", "prompt", "summary", "evidence", "chapters", "spans"),
+    *("key", "id", "video", "start", "end", "task", "prompt", "summary", "evidence", "chapters", "spans"),
     *("frames", "ratio", "warnings", "timings", "model", "sheet"),
 ]
 
@@ -78,9 +79,11 @@ def test_a_folder_of_good_and_bad(whole: tuple[Path, Result], clips: Path) -> No
     assert [row["id"] for row in rows] == [f"{clips}/{name}" for name in ("a.mp4", "b.mkv", "copy.mp4")]
     first = rows[0]
     assert list(first) == FIELDS
-    stream = STREAM | {"fps": 1.0}
-    video = {"path": f"{clips}/a.mp4", "duration": 24.0, "fps": 1.0, "width": 160, "height": 64, "streams": [stream]}
-    assert first["video"] == video
+    status = os.stat(clips / "a.mp4")
+    assert first["video"] == {
+        **{"path": f"{clips}/a.mp4", "duration": 24.0, "fps": 1.0, "width": 160, "height": 64},
+        **{"streams": [STREAM | {"fps": 1.0}], "size": status.st_size, "modified": round(status.st_mtime, 3)},
+    }
     assert (first["frames"], rows[1]["frames"]) == (24, 6) and first["timings"]["total"] > 0
     for row in rows:
         assert row["chapters"][0]["start"] == 0.0 and row["chapters"][-1]["end"] == row["video"]["duration"]
@@ -96,12 +99,16 @@ def test_a_folder_of_good_and_bad(whole: tuple[Path, Result], clips: Path) -> No
         "text.mp4": "is a text file, not a video",
     }
     assert failures(out) == [
-        {"key": path, "id": path, "path": path, "error": "VideoError", "message": f"{path}: {reason}"}
+        {
+            **{"key": Source(path, path).item.key, "id": path, "path": path},
+            **{"error": "VideoError", "message": f"{path}: {reason}"},
+        }
         for path, reason in ((f"{clips}/{name}", reason) for name, reason in reasons.items())
     ]
     table = [line.split(maxsplit=2) for line in result.stdout.partition("FAILED")[2].splitlines()[1:]]
     assert table == [[f"{clips}/{name}", "VideoError", reason] for name, reason in reasons.items()]
-    name = f"{clips}/a.mp4".strip("/").replace("/", "_")[-100:]
+    name = first["key"]
+    assert first["sheet"]["file"] == f"sheets/{name}.webp"
     assert (out / "md" / f"{name}.md").read_text().startswith(f"# {clips}/a.mp4\n")
     assert (out / "vtt" / f"{name}.vtt").read_text().startswith("WEBVTT\n\n00:00:00.000 --> ")
     assert (out / "txt" / f"{name}.txt").read_text().startswith("00:00:00 ")
@@ -123,7 +130,7 @@ def test_the_same_command_does_nothing_twice_and_retries_when_told(
     assert result.exit_code == 0
     said = json.loads(result.stdout)
     assert said.pop("seconds") > 0
-    assert said == {"out": str(out), "done": 2, "failed": 0, "total": 2, "resumed": 1, "failures": []}
+    assert said == {"out": str(out), "done": 2, "failed": 0, "total": 2, "resumed": 1, "changed": 0, "failures": []}
     assert (out / "results.jsonl").read_text().startswith(before)
 
 
@@ -144,7 +151,7 @@ def test_a_manifest_chooses_parts_and_prompts(summarize: Command, clips: Path, t
     manifest.write_text("\n".join(json.dumps(row) for row in rows[:1]))
     assert summarize(manifest, "--out", tmp_path / "out").exit_code == 0
     (row,) = load_results(tmp_path / "out")
-    assert (row["id"], row["frames"], row["ratio"]) == ("part", 5, 2)
+    assert (row["id"], row["frames"], row["ratio"], row["start"], row["end"]) == ("part", 5, 2, 10.0, 20.0)
     assert (row["chapters"][0]["start"], row["chapters"][-1]["end"]) == (10.0, 20.0)
     manifest.write_text("\n".join(json.dumps(row) for row in rows))
     result = summarize(manifest, "--out", tmp_path / "other")

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ def run(
     item_timeout: float | None = None,
     retries: int = 2,
     retry_failed: bool = False,
+    redo: Collection[str] = (),
     ordered: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> RunSummary:
@@ -64,7 +65,8 @@ def run(
 
     Args:
         folder: of the run; made if it does not exist. See `folder.py` for what is in it.
-        settings: JSON; all that results depend on besides an item's key. A folder keeps to its settings.
+        settings: JSON; all that results depend on besides an item's key. A folder keeps to its settings. See
+            `RunFolder` for `format`.
         items: all of the run. Those that are done are not done again; new ones may be added later.
         job: makes the workers.
         devices: a worker each, in a process of its own.
@@ -73,6 +75,7 @@ def run(
             and `Turn.allow`. One that takes more is ended with its worker, and fails; it is not tried again.
         retries: how often an item is tried again whose worker's process ended.
         retry_failed: also do those that failed before.
+        redo: keys of items that are done and to be done again; see `RunFolder`.
         ordered: at the end, put the rows in `results.jsonl` in the order of the items; else they stay in the order in
             which they were finished.
         on_event: told of all that happens, in this process.
@@ -86,7 +89,7 @@ def run(
     """
     began = time.perf_counter()
     notify = on_event or (lambda event: None)
-    with RunFolder(folder, settings, items, retry_failed) as opened:
+    with RunFolder(folder, settings, items, retry_failed, redo) as opened:
         before = opened.progress
         notify(before)
         if opened.waiting:

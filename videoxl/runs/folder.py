@@ -12,7 +12,7 @@ The order is: rows to the disk, then the journal. A crash between the two is men
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -42,16 +42,25 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
 
     Args:
         path: made if it does not exist.
-        settings: JSON; all that results depend on besides an item's key, also the model's fingerprint.
+        settings: JSON; all that results depend on besides an item's key, also the model's fingerprint. One named
+            `format`, a number, says how keys and rows are made: a folder with another is told by who made it.
         items: all of the run, also those that are done.
         retry_failed: let those wait again that failed.
+        redo: keys of items to do again that may be done; each keeps its rows until it has others, or fails.
 
     Raises:
         RunError: another process works here, the run has other settings, two items have one key, or a file is damaged
             or cannot be written.
     """
 
-    def __init__(self, path: Path, settings: dict[str, Any], items: Sequence[Item], retry_failed: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: dict[str, Any],
+        items: Sequence[Item],
+        retry_failed: bool,
+        redo: Collection[str] = (),
+    ) -> None:
         keys = _unique([item.key for item in items])
         self._path, self._places = path, {key: place for place, key in enumerate(keys)}
         with contextlib.ExitStack() as opened:
@@ -63,11 +72,16 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
             self._results = opened.enter_context(contextlib.closing(rowfile.RowFile(path / RESULTS, end)))
             failures, end = rows.read(path / FAILURES)
             self._failures = opened.enter_context(contextlib.closing(rowfile.RowFile(path / FAILURES, end)))
+            self._outdated = set(redo) & results.keys()
             states: dict[str, ItemState] = {
                 key: "done" if key in results else "failed" if key in failures else "waiting" for key in keys
-            }
+            } | dict.fromkeys(self._outdated.intersection(keys), "waiting")
             self._journal = opened.enter_context(contextlib.closing(Journal(path / JOURNAL)))
-            self._journal.fill(states, {key: (row["error"], row["message"]) for key, (row,) in failures.items()})
+            self._journal.fill(
+                states,
+                {key: (row["error"], row["message"]) for key, (row,) in failures.items()},
+                {item.key: item.name for item in items},
+            )
             self._opened = opened.pop_all()
         self.waiting = [item for item in items if states[item.key] == "waiting"]
         """What is to be done, in the order given."""
@@ -86,9 +100,12 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
     def finish(self, item: Item, text: str, seconds: float, files: Mapping[str, bytes] = MappingProxyType({})) -> None:
         """Keep the rows of an item, as `rows.encode` gave them, and first the files that belong to them.
 
+        Rows that it had before go first of all: they never stand beside files of the new ones, or those beside them.
+
         Raises:
             RunError: they cannot be written, and the rows do not count.
         """
+        self._drop(item)
         for name, content in files.items():
             rowfile.write_file(self._path / name, content)
         self._results.append(text)
@@ -96,11 +113,12 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
         self._done += 1
 
     def fail(self, item: Item, error: str, message: str) -> None:
-        """Keep the reason why an item failed.
+        """Keep the reason why an item failed, in place of rows that it had before.
 
         Raises:
             RunError: it cannot be written, and does not count.
         """
+        self._drop(item)
         self._failures.append(rows.encode(item.key, item.label | {"error": error, "message": message}))
         self._journal.fail(item.key, error, message)
         self._failed += 1
@@ -115,6 +133,13 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
         keys = sorted(results, key=lambda key: self._places.get(key, len(self._places)))
         if keys != [*results]:
             self._results.replace("".join(rows.lines(results[key]) for key in keys))
+
+    def _drop(self, item: Item) -> None:
+        """Remove the rows that an outdated item has from before, at once or not at all."""
+        if item.key in self._outdated:
+            results, _ = rows.read(self._path / RESULTS)
+            self._results.replace("".join(rows.lines(each) for key, each in results.items() if key != item.key))
+            self._outdated.remove(item.key)
 
     def give_back(self, item: Item) -> None:
         """Note that an item waits again."""
@@ -144,7 +169,11 @@ def saved_run(path: Path) -> dict[str, Any]:
 
 
 def process_at_work(path: Path) -> tuple[int, str] | None:
-    """Return number and host of the process that works in a folder; None if none does."""
+    """Return number and host of the process that works in a folder; None if none does.
+
+    Raises:
+        RunError: the folder holds no run, or cannot be read.
+    """
     try:
         held = is_held(path / LOCK)
     except OSError as error:
@@ -165,7 +194,7 @@ def look(path: Path) -> Iterator[Journal]:
     saved_run(path)
     if not (path / JOURNAL).exists():
         raise RunError(f"{path}: has no {JOURNAL}", "Start the run's command again: it makes a new one.")
-    with contextlib.closing(Journal(path / JOURNAL)) as journal, journal.transaction():
+    with contextlib.closing(Journal(path / JOURNAL, read_only=True)) as journal, journal.transaction():
         yield journal
 
 
@@ -194,13 +223,24 @@ def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
         except OSError as error:
             raise rowfile.unwritable(path / SETTINGS, error) from error
         return
-    old, new = _flat(saved_run(path)["settings"]), _flat(asked)
+    saved = saved_run(path)["settings"]
+    _check_format(path, saved.get("format", 1), asked.get("format", 1))
+    old, new = _flat(saved), _flat(asked)
     changed = [name for name in old | new if old.get(name) != new.get(name)]
     if changed:
         shown = "; ".join(f"{name}: {_shown(old, name)} → {_shown(new, name)}" for name in changed[:_MOST_SHOWN])
         if len(changed) > _MOST_SHOWN:
             shown += f"; and {len(changed) - _MOST_SHOWN} more"
         raise RunError(f"{path}: holds a run with other settings ({shown})", _OTHER_FOLDER)
+
+
+def _check_format(path: Path, old: int, new: int) -> None:
+    if old != new:
+        age = "an older" if old < new else "a newer"
+        raise RunError(
+            f"{path}: this run was made by {age} videoxl, with other keys and rows (format {old}, now {new})",
+            "Use another folder; what is in this one can still be read, and the videoxl that made it goes on with it.",
+        )
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -15,18 +15,24 @@ class Item:
     """A piece of work; what belongs together for speed, such as the questions about one video, is one item.
 
     Args:
-        key: its name, unique in the run and the same whenever the command is started again. With the run's settings it
+        key: unique in the run and the same whenever the command is started again. With the run's settings it
             must say all that the result depends on.
         data: what the worker needs to know; JSON.
         label: what its row in `failures.jsonl` says besides; JSON, without `key`, `error` and `message`.
         timeout_seconds: how long it may take, from its beginning in a worker; unless the worker says more, see
             `Turn.allow`, or the run has a limit of its own.
+        name: what people are shown in place of the key; the key, if it is empty. It need not be unique.
     """
 
     key: str
     data: dict[str, Any] = field(default_factory=dict)
     label: dict[str, Any] = field(default_factory=dict)
     timeout_seconds: float = TIMEOUT_SECONDS
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.key)
 
 
 Rows = dict[str, Any] | list[dict[str, Any]]

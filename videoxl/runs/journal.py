@@ -20,7 +20,7 @@ ItemState = Literal["waiting", "running", "done", "failed"]
 _TABLES = """
 CREATE TABLE IF NOT EXISTS items (
     key TEXT PRIMARY KEY, position INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-    worker INTEGER, started REAL, seconds REAL, error TEXT, message TEXT
+    worker INTEGER, started REAL, seconds REAL, error TEXT, message TEXT, name TEXT
 );
 CREATE TABLE IF NOT EXISTS process (pid INTEGER NOT NULL, host TEXT NOT NULL);
 """
@@ -29,23 +29,35 @@ CREATE TABLE IF NOT EXISTS process (pid INTEGER NOT NULL, host TEXT NOT NULL);
 class Journal:
     """An open journal; it is made if it does not exist.
 
+    Args:
+        path: of its file.
+        read_only: it exists, and neither it nor its folder is changed; nor need that be allowed.
+
     Raises:
         RunError: from every method: the file is damaged, or the disk is full.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read_only: bool = False) -> None:
         self._path = path
         with self._errors():
-            self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
-            # A power loss may cost the last entries, which are in the files of rows.
-            self._connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {_TABLES}")
+            if read_only:
+                self._connection = _open_to_read(path)
+            else:
+                self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+                # A power loss may cost the last entries, which are in the files of rows.
+                self._connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {_TABLES}")
+                if not self._has_names():
+                    self._connection.execute("ALTER TABLE items ADD COLUMN name TEXT")
 
-    def fill(self, states: Mapping[str, ItemState], failures: Mapping[str, tuple[str, str]]) -> None:
+    def fill(
+        self, states: Mapping[str, ItemState], failures: Mapping[str, tuple[str, str]], names: Mapping[str, str]
+    ) -> None:
         """Take these items in this order; what is known of those that are done or failed is kept.
 
         Args:
             states: of all items, by key.
             failures: error and message of those that failed, by key.
+            names: what people are shown in place of the keys, by key.
         """
         with self.transaction():
             known = {key: rest for key, *rest in self._connection.execute("SELECT key, attempts, seconds FROM items")}
@@ -54,9 +66,12 @@ class Journal:
                 attempts, seconds = known.get(text(key), (0, None)) if state in ("done", "failed") else (0, None)
                 error, message = failures.get(key, (None, None)) if state == "failed" else (None, None)
                 self._connection.execute(
-                    "INSERT INTO items (key, position, state, attempts, seconds, error, message) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (text(key), position, state, attempts, seconds, error and text(error), message and text(message)),
+                    "INSERT INTO items (key, position, state, attempts, seconds, error, message, name) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        *(text(key), position, state, attempts, seconds),
+                        *(error and text(error), message and text(message), text(names[key])),
+                    ),
                 )
             self._connection.execute("DELETE FROM process")
             self._connection.execute("INSERT INTO process VALUES (?, ?)", (os.getpid(), text(socket.gethostname())))
@@ -87,6 +102,11 @@ class Journal:
         """Return number and host of the process that last opened the run."""
         return next(iter(self.select("pid, host FROM process")), None)
 
+    @property
+    def name(self) -> str:
+        """What to select for the names of items: those of older versions have none but their keys."""
+        return "name" if self._has_names() else "key"
+
     def select(self, query: str) -> list[tuple]:
         """Return the rows of `SELECT query`."""
         with self._errors():
@@ -107,6 +127,9 @@ class Journal:
         with self._errors():
             self._connection.execute(f"UPDATE items SET {change}", values)
 
+    def _has_names(self) -> bool:
+        return any(column == "name" for _, column, *_ in self.select("* FROM pragma_table_info('items')"))
+
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -117,6 +140,14 @@ class Journal:
                 "Check the disk's free space and the permissions; a damaged journal can be deleted, "
                 "the results are elsewhere.",
             ) from error
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    # Without a log beside it nobody has the journal open: to read it as if nothing could change it needs no more files,
+    # where SQLite would make some to share it with others. With a log it uses those that are there.
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    options = "mode=ro" if has_log else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=30, isolation_level=None)
 
 
 def text(value: str) -> str:

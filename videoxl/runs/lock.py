@@ -1,9 +1,10 @@
 """One process a folder."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
-_SECONDS = 1.0  # `is_held` holds the lock for a moment
+_SECONDS = 1.0  # `is_held` reads the file, which takes a moment
 
 
 class FolderLock:
@@ -20,7 +21,7 @@ class FolderLock:
         try:
             self._connection = sqlite3.connect(path, timeout=seconds, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = MEMORY")  # no second file
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("BEGIN EXCLUSIVE")  # which those notice, too, that only read
         except sqlite3.Error as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 raise BlockingIOError(f"{path} is locked") from error
@@ -32,11 +33,19 @@ class FolderLock:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process holds the lock."""
+    """Return whether a process holds the lock; to read the file is all that must be allowed.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     if not path.exists():
         return False
     try:
-        FolderLock(path, seconds=0).close()
-    except BlockingIOError:
-        return True
+        reader = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)
+        with contextlib.closing(reader):
+            reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            return True
+        raise OSError(str(error)) from error
     return False

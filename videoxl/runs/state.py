@@ -12,26 +12,25 @@ from .journal import text
 
 @dataclass(frozen=True)
 class Failure:
-    """An item that failed, and why."""
+    """An item that failed, and why; `name` is what people are shown in place of the key."""
 
     key: str
+    name: str
     error: str
     message: str
 
     @property
     def reason(self) -> str:
         """The message, for a place where the item's name stands already: without it at the beginning."""
-        for name in (self.key, self.key.rpartition(" [")[0]):  # done in a way of its own, it has a mark behind its name
-            if name and self.message.startswith(f"{name}: "):
-                return self.message.removeprefix(f"{name}: ")
-        return self.message
+        return self.message.removeprefix(f"{self.name}: ")
 
 
 @dataclass(frozen=True)
 class Running:
-    """An item that a worker has; `seconds` since it got it."""
+    """An item that a worker has; `seconds` since it got it, `name` is what people are shown in place of the key."""
 
     key: str
+    name: str
     worker: int
     seconds: float
 
@@ -76,8 +75,9 @@ def state(folder: Path) -> RunState:
     with look(folder) as journal:
         counts = dict(journal.select("state, count(*) FROM items GROUP BY state"))
         ((seconds,),) = journal.select("total(seconds) FROM items WHERE state = 'done'")
-        failures = journal.select("key, error, message FROM items WHERE state = 'failed' ORDER BY position")
-        running = journal.select("key, worker, started FROM items WHERE state = 'running' ORDER BY worker")
+        item = f"key, {journal.name}"
+        failures = journal.select(f"{item}, error, message FROM items WHERE state = 'failed' ORDER BY position")
+        running = journal.select(f"{item}, worker, started FROM items WHERE state = 'running' ORDER BY worker")
     if process is None:  # it was killed, and the next one will do these again
         counts["waiting"] = counts.get("waiting", 0) + counts.pop("running", 0)
         running = []
@@ -87,7 +87,7 @@ def state(folder: Path) -> RunState:
         seconds=seconds,
         process=process,
         failures=tuple(Failure(*row) for row in failures),
-        at_work=tuple(Running(key, worker, max(0.0, now - started)) for key, worker, started in running),
+        at_work=tuple(Running(key, name, at, max(0.0, now - since)) for key, name, at, since in running),
     )
 
 

@@ -1,7 +1,9 @@
 """From arguments to videos."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from video_clips import write_numbered, write_sound
@@ -60,9 +62,38 @@ def test_the_same_path_written_otherwise_is_the_same_video(folder: Path, monkeyp
     assert len({tuple(source.id for source in read_inputs(way, Path("out")).sources) for way in ways}) == 1
 
 
-def test_what_is_named_twice_has_two_ids(folder: Path) -> None:
+def test_what_is_named_twice_is_done_once(folder: Path) -> None:
     clip = f"{folder}/a.mp4"
-    assert ids(clip, clip, folder / "a*", clip) == [clip, f"{clip}#2", f"{clip}#3", f"{clip}#4"]
+    found = read_inputs([clip, f"{folder}/deep/c_mkv", f"{folder}/a*", f"{folder}/./a.mp4"], Path("/nowhere"))
+    assert [source.id for source in found.sources] == [clip, f"{folder}/deep/c_mkv"] and found.repeated == [clip]
+
+
+def test_folders_behind_links_are_looked_through_once(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    before = ids(folder)
+    away = tmp_path_factory.mktemp("away")
+    (away / "loop").symlink_to(away)
+    (away / "back").symlink_to(folder)
+    (away / "z.mp4").write_bytes(b"")
+    (folder / "a link").symlink_to(away)
+    (folder / "deep" / "again").symlink_to(folder / "deep" / "deeper")
+    (folder / "nothing").symlink_to(folder / "gone")
+    assert ids(folder) == [*before, f"{folder}/a link/z.mp4"]
+    assert ids(folder / "**/*.mp4") == sorted([f"{folder}/a link/z.mp4", f"{folder}/a.mp4", f"{folder}/broken.mp4"])
+    assert ids(away)[0] == f"{away}/z.mp4" and len(ids(away)) == 1 + len(before)
+    assert ids(folder, output=str(folder / "a link")) == before
+
+
+def test_a_folder_that_cannot_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refused(path: str) -> Any:
+        if path.endswith("deeper"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    found = read_inputs([str(folder)], Path("/nowhere"))
+    assert found.unreadable == [f"{folder}/deep/deeper"] and len(found.sources) == 8
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
@@ -84,14 +115,8 @@ def test_a_manifest(tmp_path: Path, kind: str) -> None:
     assert read_inputs([str(path)], tmp_path).sources == [
         Source("first", str(tmp_path / "a.mp4"), "Who, and why?", 90.0, 120.0, "auto"),
         Source("/b.mp4", "/b.mp4", ratio=8, max_frames=64),
-        Source("/b.mp4#2", "/b.mp4"),
+        Source("/b.mp4", "/b.mp4"),
     ]
-
-
-def test_a_video_asked_for_in_another_way_is_another_item() -> None:
-    plain, changed = Source("a", "a.mp4").item, Source("a", "a.mp4", ratio=8).item
-    assert plain.key == "a" and changed.key.startswith("a [") and plain.label == changed.label
-    assert changed.key != Source("a", "a.mp4", ratio=16).item.key
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from PIL import Image
+from summary_rows import a_row
 
 from videoxl.runs.state import Failure
 from videoxl.tasks.summarize.report import write_report
@@ -21,7 +22,6 @@ from videoxl.video.reader import FrameChunk
 from videoxl.video.sources import ChunkStream
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-EVIL = '<script>document.title = "evil"</script>'
 
 # Shows a page as wide as it is told, and writes down what the browser made of it.
 FRAME = """<!doctype html><meta charset="utf-8"><iframe id="frame" style="border: 0; height: 900px"></iframe><script>
@@ -44,40 +44,12 @@ frame.srcdoc = PAGE;
 </script>"""
 
 
-def a_row(folder: Path, name: str, **other: Any) -> dict[str, Any]:
-    """Return a row whose contact sheet has 12 pictures of 160 x 90, the n-th of the brightness 20 n."""
-    frames = np.stack([np.full((180, 320, 3), 20 * n, np.uint8) for n in range(12)])
-    times = np.arange(12.0) * 300
-    thumbnails = Thumbnails(ChunkStream(iter([FrameChunk(frames, times, np.arange(12))])), 12)
-    assert len(list(thumbnails)) == 1
-    content, about = thumbnails.sheet([], times[:2])
-    (folder / "sheets").mkdir(exist_ok=True)
-    (folder / "sheets" / "one.webp").write_bytes(content)
-    chapters = [{"start": 0.0, "end": 1800.5, "title": "A red circle", "text": "a red circle."}]
-    chapters += [{"start": 1800.5, "end": 3600.0, "title": EVIL, "text": "W" * 300}]
-    return {
-        "key": name,
-        "id": name,
-        "video": {"path": name, "duration": 3600.0, "fps": 25.0, "width": 320, "height": 180},
-        "task": "summary",
-        "prompt": "Is there an advertisement?",
-        "summary": f"all of it {EVIL}",
-        "evidence": [{"start": 61.0, "end": 70.0, "score": 0.4}],
-        "chapters": chapters,
-        "spans": [],
-        "frames": 12,
-        "ratio": 16,
-        "warnings": [],
-        "timings": {"total": 4000.0},
-        "model": "videoxl-nano",
-        "sheet": {"file": "sheets/one.webp", **about},
-    } | other
-
-
-def page(folder: Path, names: tuple[str, ...] = ("talks/one.mp4", "x" * 250 + ".mp4")) -> str:
-    failures = [Failure("bad.mp4", "VideoError", "bad.mp4: the file is empty (0 bytes)")]
+def page(
+    folder: Path, names: tuple[str, ...] = ("talks/one.mp4", "x" * 250 + ".mp4"), self_contained: bool = False
+) -> str:
+    failures = [Failure("bad.mp4-1", "bad.mp4", "VideoError", "bad.mp4: the file is empty (0 bytes)")]
     rows = [a_row(folder, name) for name in names]
-    return write_report(folder, rows, failures).read_text(encoding="utf-8")
+    return write_report(folder, rows, failures, self_contained=self_contained).read_text(encoding="utf-8")
 
 
 def look(folder: Path, text: str, width: int) -> dict[str, Any]:
@@ -97,9 +69,14 @@ def look(folder: Path, text: str, width: int) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-@pytest.mark.parametrize("width", [1280, 400])
-def test_a_browser_shows_it_without_a_network_and_nothing_sticks_out(tmp_path: Path, width: int) -> None:
-    seen = look(tmp_path, page(tmp_path), width)
+@pytest.mark.parametrize(("width", "self_contained"), [(1280, False), (400, False), (400, True)])
+def test_a_browser_shows_it_without_a_network_and_nothing_sticks_out(
+    tmp_path: Path, width: int, self_contained: bool
+) -> None:
+    text = page(tmp_path, self_contained=self_contained)
+    if self_contained:
+        (tmp_path / "sheets" / "one.webp").unlink()
+    seen = look(tmp_path, text, width)
     assert seen["client"] <= width and seen["scroll"] <= seen["client"]
     for *natural, wide, high in seen["sizes"]:
         assert natural == [6 * 160, 2 * 90]
@@ -119,6 +96,25 @@ def test_moments_link_to_the_video_seen_from_the_page(tmp_path: Path, monkeypatc
     assert moments >= {"t=0", "t=300", "t=1800.5", "t=61"}
     (file,) = {link.partition("#")[0] for link in links}
     assert (out / unquote(file)).resolve() == tmp_path / "talks" / "50% é #1.mp4"
+
+
+def test_pictures_are_beside_the_page_or_in_it(tmp_path: Path) -> None:
+    row = a_row(tmp_path, "a.mp4")
+    name = "sheets/встреча (2).webp"
+    (tmp_path / row["sheet"]["file"]).rename(tmp_path / name)
+    row["sheet"]["file"] = name
+    beside, within = (
+        write_report(tmp_path, [row], [], self_contained=each).read_text(encoding="utf-8") for each in (False, True)
+    )
+    (address,) = re.findall(r"url\(([^)]*)\)", beside)
+    assert unquote(address) == name and "data:" not in beside
+    assert within.count("url(data:image/webp;base64,") == 1
+
+
+def test_a_run_that_goes_on_says_so(tmp_path: Path) -> None:
+    row = a_row(tmp_path, "a.mp4", start=10.0, end=7200.0)
+    text = write_report(tmp_path, [row], [], waiting=3).read_text(encoding="utf-8")
+    assert "<title>1 of 4 videos</title>" in text and "00:00:10-01:00:00 of 01:00:00, 320×180" in text
 
 
 def test_what_was_looked_for_stands_in_place_of_chapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from videoxl.tasks.summarize.texts import FORMATS, file_names, title_of
+from videoxl.tasks.summarize.texts import FORMATS, title_of
 
 ROW: dict[str, Any] = {
     "id": "talks/a.mp4",
     "video": {"path": "talks/a.mp4", "duration": 3725.5, "fps": 25.0, "width": 640, "height": 360},
+    "start": None,
+    "end": None,
     "task": "summary",
     "prompt": "Summarize the video.",
     "summary": "A talk.",
@@ -51,6 +53,12 @@ def test_a_page_for_people() -> None:
     ]
 
 
+def test_a_part_of_a_video_is_told_as_such() -> None:
+    for start, end, said in ((10.0, 20.0, "00:00:10-00:00:20"), (3000.0, None, "00:50:00-01:02:05")):
+        facts = FORMATS["md"](ROW | {"start": start, "end": end}).split("\n\n")[1]
+        assert facts == f"{said} of 01:02:05, 640x360, 1024 frames, ratio 8, videoxl-nano"
+
+
 FOUND = ROW | {
     "task": "ads",
     "prompt": "Which advertisements are there?",
@@ -75,11 +83,6 @@ def test_what_was_looked_for_stands_in_place_of_chapters() -> None:
     assert "00:12:31.000 --> 00:12:32.000\n" in FORMATS["vtt"](FOUND)
     nothing = FOUND | {"spans": []}
     assert (FORMATS["vtt"](nothing), FORMATS["txt"](nothing)) == ("WEBVTT\n", "")
-
-
-def test_names_of_files_are_safe_and_unique() -> None:
-    names = file_names(["a/b.mp4", "a_b.mp4", "A_B.mp4", "../../x", "é", "…", "x" * 300, "a.mp4#2"])
-    assert [*names.values()] == [*("a_b.mp4", "a_b.mp4-2", "A_B.mp4-3", "x", "video", "video-2", "x" * 100, "a.mp4#2")]
 
 
 @pytest.mark.parametrize(

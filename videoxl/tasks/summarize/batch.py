@@ -6,13 +6,13 @@ from typing import Any
 
 from ...checkpoints.loading import worker_devices
 from ...runs.elsewhere import Employer
-from ...runs.engine import RunSummary, load_results, run, state
+from ...runs.engine import RunSummary, load_results, run
 from ...runs.events import Event, ItemDone
 from ...runs.rowfile import write_file
 from .inputs import Source
 from .job import SummaryJob
-from .report import write_report
-from .texts import FORMATS, file_names
+from .live_report import LiveReport
+from .texts import FORMATS
 
 
 def summarize(
@@ -27,13 +27,16 @@ def summarize(
     item_timeout: float | None = None,
     retries: int = 2,
     retry_failed: bool = False,
+    redo: Collection[Source] = (),
     ordered: bool = False,
+    self_contained: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> RunSummary:
     """Summarise all videos that are not summarised yet; what is finished is kept, whatever happens.
 
     Rows go to `results.jsonl` in the output folder, reasons to `failures.jsonl`. Texts are written as videos finish,
-    and all of them at the end: `md/NAME.md` and so on; then `report.html`.
+    and all of them at the end: `md/KEY.md` and so on. `report.html` is written now and then, and at the end, whatever
+    ends the run.
 
     Args:
         sources: the videos, with an id each.
@@ -46,7 +49,10 @@ def summarize(
         item_timeout: seconds that a video may take; None is by its length, its frames and the model.
         retries: how often a video is tried again that ended the process, or that failed with all others in a row.
         retry_failed: also try those that failed before.
+        redo: those of the videos to summarise again, such as `changes.changed_sources` gives. What there is about one
+            is kept until there is something else, or it has failed.
         ordered: see `runs.engine.run`.
+        self_contained: at the end, put the pictures into `report.html`; see `write_report`.
         on_event: told of all that happens.
 
     Raises:
@@ -54,36 +60,38 @@ def summarize(
         QuestionError: a prompt is empty or too long.
     """
     job.check([source.prompt for source in sources if source.prompt is not None])
-    names = file_names(source.id for source in sources)
+
+    report = LiveReport(output, self_contained)
 
     def told(event: Event) -> None:
         if isinstance(event, ItemDone):
-            _write(output, event.rows, names, formats)
+            _write(output, event.rows, formats)
+        report(event)
         if on_event is not None:
             on_event(event)
 
-    summary = run(
-        output,
-        job.settings,
-        [source.item for source in sources],
-        job,
-        devices=worker_devices(job.folder, device, job.dtype, workers) if employer is None else (),
-        employer=employer,
-        item_timeout=item_timeout,
-        retries=retries,
-        retry_failed=retry_failed,
-        ordered=ordered,
-        on_event=told,
-    )
-    rows = load_results(output)
-    _write(output, rows, names, formats)
-    write_report(output, rows, state(output).failures)
+    with report:
+        summary = run(
+            output,
+            job.settings,
+            [source.item for source in sources],
+            job,
+            devices=worker_devices(job.folder, device, job.dtype, workers) if employer is None else (),
+            employer=employer,
+            item_timeout=item_timeout,
+            retries=retries,
+            retry_failed=retry_failed,
+            redo=[source.item.key for source in redo],
+            ordered=ordered,
+            on_event=told,
+        )
+        _write(output, load_results(output), formats)
     return summary
 
 
-def _write(output: Path, rows: list[dict[str, Any]], names: dict[str, str], formats: Collection[str]) -> None:
+def _write(output: Path, rows: list[dict[str, Any]], formats: Collection[str]) -> None:
     for ending in formats:
         for row in rows:
             # Names of files need not be Unicode.
             text = FORMATS[ending](row).encode("utf-8", "backslashreplace")
-            write_file(output / ending / f"{names[row['id']]}.{ending}", text)
+            write_file(output / ending / f"{row['key']}.{ending}", text)

@@ -2,28 +2,23 @@
 
 import csv
 import glob
-import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ...clock import seconds_of
 from ...errors import RunError
 from ...runs.job import Item
-from ...video.checks import looks_like_video
+from .folders import look_through, matching
+from .names import item_key
 
 MANIFESTS = (".jsonl", ".csv")
 _FIELDS = ("video", "id", "prompt", "start", "end", "ratio", "max_frames", "video_stream")
 _KNOWN = f"A manifest has video, and if you like {', '.join(_FIELDS[1:])}."
-# Files of such names are taken for videos in a folder, whatever is in them, so that a broken one is reported. Not .ts,
-# which programs have too.
-_ENDINGS = (
-    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".m2ts", ".mpg", ".mpeg", ".flv"),
-    *(".f4v", ".ogv", ".wmv", ".asf", ".3gp", ".3g2", ".vob"),
-)
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,7 @@ class Source:
     """A video to summarise.
 
     Args:
-        id: its name in the run, unique.
+        id: what people know it by; its path, unless a manifest has another.
         path: of the file.
         prompt: asked for the summary, in place of the run's; None for that.
         start: seconds; the part before is left out.
@@ -52,11 +47,9 @@ class Source:
 
     @property
     def item(self) -> Item:
-        """What the run engine does: a video that is asked for in another way is another item."""
+        """What the run engine does: another video, or one that is asked for in another way, is another item."""
         data = {name: value for name, value in asdict(self).items() if value is not None}
-        own = {name: value for name, value in data.items() if name not in ("id", "path")}
-        digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
-        return Item(f"{self.id} [{digest}]" if own else self.id, data, {"id": self.id, "path": self.path})
+        return Item(item_key(self.id, data), data, {"id": self.id, "path": self.path}, self.id)
 
 
 @dataclass(frozen=True)
@@ -66,18 +59,21 @@ class Inputs:
     Args:
         sources: in order.
         passed_over: files in folders that are no videos, neither by their content nor by their names.
+        unreadable: folders that the system does not open.
+        repeated: ids of what is asked for more than once in one way; it is in `sources` once.
     """
 
     sources: list[Source] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
 
 
 def read_inputs(arguments: Sequence[str], output: Path) -> Inputs:
     """Return the videos that are meant.
 
     A folder stands for the videos in it and in the folders below, hidden ones left out. A manifest is a file that ends
-    in .jsonl or .csv. Everything else is a video, also what does not exist while others do: it fails in its turn. What
-    is named twice is done twice, under two ids.
+    in .jsonl or .csv. Everything else is a video, also what does not exist while others do: it fails in its turn.
 
     Args:
         arguments: paths, and patterns such as "talks/*.mp4".
@@ -88,13 +84,16 @@ def read_inputs(arguments: Sequence[str], output: Path) -> Inputs:
     """
     found = Inputs()
     for argument in arguments:
-        for path in _expand(argument):
+        for path in _expand(argument, found.unreadable):
             if os.path.isdir(path):
-                _add_folder(path, output, found)
+                below = look_through(_plain(path), output)
+                found.sources.extend(Source(video, video) for video in below.videos)
+                found.passed_over.extend(below.others)
+                found.unreadable.extend(below.unreadable)
             elif path.lower().endswith(MANIFESTS):
                 found.sources.extend(_read_manifest(Path(path)))
             else:
-                found.sources.append(Source("", _plain(path)))
+                found.sources.append(Source(_plain(path), _plain(path)))
     if not found.sources:
         raise RunError(f"{', '.join(arguments)}: no videos there", "Give video files, a folder, or a manifest.")
     if not any(os.path.lexists(source.path) for source in found.sources):
@@ -102,14 +101,15 @@ def read_inputs(arguments: Sequence[str], output: Path) -> Inputs:
         raise RunError(
             f"{found.sources[0].path}: no such file" + (f", nor any of {more} more" if more else ""), "Check the path."
         )
-    return Inputs(_named(found.sources), found.passed_over)
+    counts = Counter(found.sources)
+    return replace(found, sources=[*counts], repeated=[source.id for source in counts if counts[source] > 1])
 
 
-def _expand(argument: str) -> list[str]:
+def _expand(argument: str, unreadable: list[str]) -> list[str]:
     """Return the paths that a pattern stands for; of what is no pattern, itself."""
     if os.path.lexists(argument) or not glob.has_magic(argument):
         return [argument]
-    paths = sorted(glob.glob(argument, recursive=True))
+    paths = matching(argument, unreadable)
     if not paths:
         raise RunError(f"{argument}: no file is named like this", "Check the pattern.")
     return paths
@@ -120,42 +120,16 @@ def _plain(path: str) -> str:
     return str(Path(path)) if path else path
 
 
-def _add_folder(folder: str, output: Path, found: Inputs) -> None:
-    own = output.resolve()
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name[0] != "." and Path(place, name).resolve() != own)
-        for name in sorted(name for name in files if name[0] != "."):
-            path = _plain(os.path.join(place, name))
-            if os.path.splitext(name)[1].lower() in _ENDINGS or looks_like_video(path):
-                found.sources.append(Source("", path))
-            else:
-                found.passed_over.append(path)
-
-
-def _named(sources: list[Source]) -> list[Source]:
-    """Return the sources with an id each: the one that it was given, or its path, with a number if that is taken."""
-    taken = {source.id for source in sources if source.id}
-    named = []
-    for source in sources:
-        id, number = source.id or source.path, 1
-        while not source.id and id in taken:
-            number += 1
-            id = f"{source.path}#{number}"
-        taken.add(id)
-        named.append(Source(**asdict(source) | {"id": id}))
-    return named
-
-
 def _read_manifest(path: Path) -> list[Source]:
     ids: set[str] = set()
     sources = []
     try:
         for place, row in _rows(path):
-            source = _source(place, row, path.parent)
-            if source.id in ids:
-                raise RunError(f"{place}: id {source.id!r} is there twice", "Give each row an id of its own, or none.")
-            ids |= {source.id} - {""}
-            sources.append(source)
+            if id := str(row.get("id", "")):
+                if id in ids:
+                    raise RunError(f"{place}: id {id!r} is there twice", "Give each row an id of its own, or none.")
+                ids.add(id)
+            sources.append(_source(place, row, id, path.parent))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RunError(f"{path}: cannot be read ({reason})", "Give a text file in UTF-8.") from None
@@ -183,7 +157,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{path}:{number}", {name: value for name, value in row.items() if value is not None}
 
 
-def _source(place: str, row: dict[str, Any], folder: Path) -> Source:
+def _source(place: str, row: dict[str, Any], id: str, folder: Path) -> Source:
     """Return what a row asks for; a path in it is seen from the manifest's folder."""
     unknown = [name for name in row if name not in _FIELDS]
     if unknown:
@@ -191,9 +165,10 @@ def _source(place: str, row: dict[str, Any], folder: Path) -> Source:
     video, prompt = row.get("video"), row.get("prompt")
     if not isinstance(video, str) or not isinstance(prompt, str | None):
         raise RunError(f"{place}: has no video, or a prompt that is no text", _KNOWN)
+    path = str(folder / video)
     return Source(
-        id=str(row.get("id", "")),
-        path=str(folder / video),
+        id=id or path,
+        path=path,
         prompt=prompt,
         start=_number(place, row, "start"),
         end=_number(place, row, "end"),

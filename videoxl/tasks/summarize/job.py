@@ -1,7 +1,5 @@
 """One video to one row: it is watched once, and all that the task asks is answered from its memory."""
 
-import hashlib
-import os
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,11 +19,11 @@ from ...video.sources import FrameStream
 from ...video.video import Video
 from ..time_limits import seconds_allowed
 from .asking import Asker
+from .changes import file_marks
 from .chapters import Span, find_chapters
 from .inputs import Source
 from .prompts import SUMMARY, Prompts, check_lists, list_room
 from .sheet import Thumbnails
-from .texts import file_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from ...memory.value import VisualMemory
     from ...model import VideoXL
 
+_FORMAT = 2  # of keys and rows: see `RunFolder`
 _GRID = 4  # of a frame's features, on each side: enough to tell where something is
 
 
@@ -74,7 +73,8 @@ class SummaryJob:
     @property
     def settings(self) -> dict[str, Any]:
         """All that a row depends on besides its source, for the folder of a run."""
-        return {name: value for name, value in asdict(self).items() if name not in ("folder", "max_memory")}
+        own = {name: value for name, value in asdict(self).items() if name not in ("folder", "max_memory")}
+        return {"format": _FORMAT} | own
 
     def check(self, prompts: list[str]) -> None:
         """Check what can be checked before any video: prompts about the whole, the job's own, and the ratio.
@@ -115,6 +115,7 @@ class _Opened:
     watch: WatchOptions
     plan: WatchPlan
     stream: FrameStream
+    file: dict[str, Any]
     began: float
     seconds: float
 
@@ -152,7 +153,7 @@ class _Summarizer:
         timings |= watched.timings | taken | {"total": time.perf_counter() - turn.began}
         pointed_at = [(span["start"] + span["end"]) / 2 for span in (*found["evidence"], *found["spans"])]
         sheet, about = thumbnails.sheet(pointed_at, [(span.start + span.end) / 2 for span in chapters])
-        name = f"sheets/{file_name(source.id)}-{hashlib.sha256(os.fsencode(item.key)).hexdigest()[:8]}.webp"
+        name = f"sheets/{item.key}.webp"
         row = {
             "id": source.id,
             "video": {
@@ -162,7 +163,10 @@ class _Summarizer:
                 "width": video.width,
                 "height": video.height,
                 "streams": stream_records(video.streams),
+                **opened.file,
             },
+            "start": source.start,
+            "end": source.end,
             "task": self._job.task,
             "prompt": prompt,
             **found,
@@ -179,13 +183,14 @@ class _Summarizer:
         """Begin to decode a video; no more than a few chunks of frames wait. The device is not needed for it."""
         began = time.perf_counter()
         source = Source(**item.data)
+        file = file_marks(source.path)  # before it is read: if it is replaced meanwhile, the row is of the old one
         asked = {name: getattr(source, name) for name in ("start", "end", "ratio", "max_frames", "video_stream")}
         watch = replace(self._job.watch, **{name: value for name, value in asked.items() if value is not None})
         video = Video(source.path, stream=watch.video_stream)
         prompts = (source.prompt or self._job.prompts.summary, *self._job.prompts.texts)
         room = max(_room(self._preview, text, self._job.answer) for text in prompts)
         plan = self._preview.plan(video, watch, room)
-        return _Opened(video, watch, plan, plan.open(), began, time.perf_counter() - began)
+        return _Opened(video, watch, plan, plan.open(), file, began, time.perf_counter() - began)
 
     def _chapters(
         self, features: "list[np.ndarray]", memory: "VisualMemory", video: Video, watch: WatchOptions

@@ -1,6 +1,7 @@
-"""The page about a run: what was found in each video, with pictures, and what failed. One file, without a network."""
+"""The page about a run: what was found in each video, with pictures, and what failed. It needs no network."""
 
 import base64
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,36 +14,35 @@ from ...checkpoints.hub import BUNDLED
 from ...clock import clock, clock_span
 from ...runs.rowfile import write_file
 from ...runs.state import Failure
-from .texts import parts_of
+from .texts import part_of, parts_of
 
 REPORT = "report.html"
 _LIMITS = "videoxl-nano understands only cards in a video: words, numbers, shapes, colours; nothing else."
 
 
-def write_report(folder: Path, rows: Sequence[dict[str, Any]], failures: Sequence[Failure]) -> Path:
+def write_report(
+    folder: Path,
+    rows: Sequence[dict[str, Any]],
+    failures: Sequence[Failure],
+    waiting: int = 0,
+    self_contained: bool = False,
+) -> Path:
     """Write the page of a run into its folder, and return its path.
 
     Args:
-        folder: of the run; the contact sheets are read from it, and one that is gone is left out.
+        folder: of the run, with the contact sheets; one that is gone is left out.
         rows: of the videos that are done; a path in them is seen from the current folder.
         failures: of those that failed.
+        waiting: number of videos that are neither.
+        self_contained: put the contact sheets into the page, which then is one file; else it shows those beside it.
 
     Raises:
         RunError: it cannot be written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__, "."), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters |= {
-        "clock": clock,
-        "span": clock_span,
-        "hours": _hours,
-        "says_more": _says_more,
-        "parts": parts_of,
-    }
-    text = environment.get_template("report.html.jinja").render(
-        videos=[_Video(folder, row) for row in rows],
+    text = _template().render(
+        videos=[_Video(folder, row, self_contained) for row in rows],
         failures=failures,
+        waiting=waiting,
         seconds=sum(row["timings"]["total"] for row in rows),
         length=sum(row["video"]["duration"] for row in rows),
         models=sorted({row["model"] for row in rows}),
@@ -52,15 +52,37 @@ def write_report(folder: Path, rows: Sequence[dict[str, Any]], failures: Sequenc
     return folder / REPORT
 
 
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__, "."), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {
+        "clock": clock,
+        "span": clock_span,
+        "hours": _hours,
+        "says_more": _says_more,
+        "part": part_of,
+        "parts": parts_of,
+    }
+    return environment.get_template("report.html.jinja")
+
+
 class _Video:
     """A row as the page shows it."""
 
-    def __init__(self, folder: Path, row: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, row: dict[str, Any], self_contained: bool) -> None:
         self.row = row
         self._link = _address(os.path.abspath(row["video"]["path"]), os.path.abspath(folder))
         sheet, columns = row["sheet"], row["sheet"]["columns"]
         rows = -(-len(sheet["times"]) // columns)
-        self.sheet = _data_uri(folder / sheet["file"])
+        self.sheet = (
+            _data_uri(folder / sheet["file"])
+            if self_contained
+            else quote(sheet["file"])
+            if (folder / sheet["file"]).exists()
+            else None
+        )
         self.size = f"{100 * columns}% {100 * rows}%"
         self.aspect = f"{sheet['width']} / {sheet['height']}"
         self.pictures = [

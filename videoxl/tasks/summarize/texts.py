@@ -1,7 +1,6 @@
 """A row of results as text: for people, for players, for video sites. Pure functions, so they can be written again."""
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from ...clock import clock, clock_span
@@ -14,10 +13,11 @@ _TITLE_LENGTH = 60
 def markdown(row: Row) -> str:
     """Return a page about a video: the whole, then every chapter, or every span if the task looks for such."""
     video = row["video"]
-    facts = (
-        f"{clock(video['duration'])}, {video['width']}x{video['height']}, {row['frames']} frames, ratio {row['ratio']}"
-    )
-    parts = [f"# {_line(row['id'])}", f"{facts}, {row['model']}"]
+    cut = part_of(row)
+    of = f"{clock_span(*cut)} of " if cut else ""
+    size = f"{video['width']}x{video['height']}"
+    facts = [f"{of}{clock(video['duration'])}", size, f"{row['frames']} frames", f"ratio {row['ratio']}", row["model"]]
+    parts = [f"# {_line(row['id'])}", ", ".join(facts)]
     if row["task"] != SUMMARY:
         named = "" if row["task"] == row["prompt"] else f"{row['task']}: "
         parts.append(_line(named + row["prompt"]))
@@ -50,26 +50,6 @@ FORMATS: dict[str, Callable[[Row], str]] = {"md": markdown, "vtt": vtt, "txt": t
 """How a row can be written, by the ending of the file."""
 
 
-def file_names(ids: Iterable[str]) -> dict[str, str]:
-    """Return a unique name for a file by id, without an ending: of the id, what every system takes."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for id in ids:
-        name = plain = file_name(id)
-        number = 1
-        while name.lower() in taken:  # some systems do not tell capitals
-            number += 1
-            name = f"{plain}-{number}"
-        taken.add(name.lower())
-        names[id] = name
-    return names
-
-
-def file_name(id: str) -> str:
-    """Return the name of a file by what it is about, without an ending: of it, what every system takes."""
-    return re.sub(r"[^\w.()#-]+", "_", id, flags=re.ASCII).strip("._")[-100:] or "video"
-
-
 def title_of(text: str) -> str:
     """Return the beginning of a description: its first sentence, up to a whole word within 60 characters."""
     first = " ".join(text.split()).partition(". ")[0].rstrip(".")
@@ -77,6 +57,14 @@ def title_of(text: str) -> str:
         first = first[:_TITLE_LENGTH].rpartition(" ")[0].rstrip(",;:") or first[:_TITLE_LENGTH]
         first += " …"
     return first[:1].upper() + first[1:]
+
+
+def part_of(row: Row) -> tuple[float, float] | None:
+    """Return where the part of a video begins and ends that was asked for, in seconds; None if that was all of it."""
+    if row["start"] is None and row["end"] is None:
+        return None
+    duration = row["video"]["duration"]
+    return row["start"] or 0.0, duration if row["end"] is None else min(row["end"], duration)
 
 
 def parts_of(row: Row) -> list[dict[str, Any]]:

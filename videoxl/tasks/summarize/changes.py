@@ -1,0 +1,37 @@
+"""Files that are not those any more that a run has read."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...runs import rows
+from ...runs.folder import RESULTS
+from .inputs import Source
+
+
+def file_marks(path: str) -> dict[str, Any]:
+    """Return what a file that takes the place of another is told by: `size` in bytes, `modified` in seconds since 1970.
+
+    Both are None where there is no file to be looked at.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a null byte in the name
+        return {"size": None, "modified": None}
+    return {"size": status.st_size, "modified": round(status.st_mtime, 3)}
+
+
+def changed_sources(sources: Sequence[Source], folder: Path) -> list[Source]:
+    """Return those that have a row in the folder of a run, but another file now; one that is gone has not changed.
+
+    Raises:
+        RunError: the rows cannot be read.
+    """
+    results, _ = rows.read(folder / RESULTS)
+    return [source for source in sources if _is_changed(source, results.get(source.item.key))]
+
+
+def _is_changed(source: Source, found: list[dict[str, Any]] | None) -> bool:
+    now = file_marks(source.path)
+    return found is not None and now["size"] is not None and any(found[0]["video"][name] != now[name] for name in now)
