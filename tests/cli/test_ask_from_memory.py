@@ -61,6 +61,13 @@ def test_other_options_make_another_memory(ask: Ask, options: tuple[object, ...]
     assert len(cached()) == 2
 
 
+def test_a_memory_of_another_revision_is_not_used(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask()
+    monkeypatch.setattr("videoxl.tasks.recalling.MEMORY_REVISION", 2)
+    assert json.loads(ask("--json").stdout)["memory"]["from"] == "video"
+    assert len(cached()) == 2
+
+
 def test_an_edited_file_is_another_video(ask: Ask, clip: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(clip, tmp_path / "clip.mp4"))
     ask(video=path)

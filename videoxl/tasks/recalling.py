@@ -20,7 +20,7 @@ from ..memory.header import MemoryHeader, read_header
 from ..options import AnswerOptions, WatchOptions
 from ..planning.budget import Budget
 from ..preview import Preview
-from ..version import __version__
+from ..version import MEMORY_REVISION
 from ..video.identity import content_digest
 from ..video.sources import FrameStream
 from ..video.video import Video
@@ -149,8 +149,8 @@ class Recalling:
 
     @property
     def _key(self) -> str:
-        """All that decides a memory but the model: content, options, and the code that chooses frames and condenses."""
-        said = [self._digest, asdict(self._options), __version__]
+        """All that decides a memory but the model: content, options, and what the code makes of them."""
+        said = [self._digest, asdict(self._options), MEMORY_REVISION]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
     def _open(self) -> None:
