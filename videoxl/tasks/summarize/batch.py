@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from ...checkpoints.loading import worker_devices
+from ...network.devices import device_kind
 from ...runs.elsewhere import Employer
 from ...runs.engine import RunSummary, load_results, run, state
 from ...runs.events import Event, ItemDone
 from ...runs.rowfile import write_file
+from ...version import MEMORY_REVISION
 from .inputs import Source
 from .job import SummaryJob
 from .report import write_report
@@ -32,8 +34,9 @@ def summarize(
 ) -> RunSummary:
     """Summarise all videos that are not summarised yet; what is finished is kept, whatever happens.
 
-    Rows go to `results.jsonl` in the output folder, reasons to `failures.jsonl`. Texts are written as videos finish,
-    and all of them at the end: `md/NAME.md` and so on; then `report.html`.
+    The settings of the run are those of the job, the kind of device, which rounds in its own way, and the revision of
+    memories. Rows go to `results.jsonl` in the output folder, reasons to `failures.jsonl`. Texts are written as videos
+    finish, and all of them at the end: `md/NAME.md` and so on; then `report.html`.
 
     Args:
         sources: the videos, with an id each.
@@ -62,12 +65,16 @@ def summarize(
         if on_event is not None:
             on_event(event)
 
+    if employer is None:
+        devices = worker_devices(job.folder, device, job.dtype, workers)
+    else:
+        devices = list(employer.devices(max(1, len(sources))))
     summary = run(
         output,
-        job.settings,
+        job.settings | {"device": device_kind(devices[0]), "memory_revision": MEMORY_REVISION},
         [source.item for source in sources],
         job,
-        devices=worker_devices(job.folder, device, job.dtype, workers) if employer is None else (),
+        devices=devices,
         employer=employer,
         isolate=isolate,
         retries=retries,
