@@ -13,7 +13,6 @@ from . import options, render
 
 if TYPE_CHECKING:
     from videoxl.memory.cache import CachedFile, MemoryCache
-    from videoxl.memory.header import MemoryHeader
 
 app = typer.Typer(help="Show and tidy the memories of videos that were watched.", no_args_is_help=True)
 
@@ -73,7 +72,8 @@ def show_memory(name: Name, json: options.Json = False, debug: options.Debug = F
             ["ratio", str(said["ratio"] or "-")],
             ["slots", str(said["slots"])],
             ["model", f"{said['model']} ({said['fingerprint']}), {said['dtype']}{', in 8 bit' * said['is_quantised']}"],
-            ["made by", f"videoxl {said['version']}"],
+            ["made by", f"videoxl {said['version']}, revision {said['revision']} of what memories mean"],
+            ["sections", ", ".join(f"{name} {version}" for name, version in said["sections"].items()) or "-"],
             ["size", render.size(said["size_bytes"])],
             ["damage in the video", "; ".join(said["warnings"]) or "-"],
         ]
@@ -153,17 +153,21 @@ def _find(name: str) -> "tuple[Path, CachedFile | None]":
 
 def _said(path: Path, file: "CachedFile | None") -> dict[str, Any]:
     """Return what `--json` prints of a memory; of a damaged one, little."""
-    from videoxl.memory.header import read_header
+    from videoxl.memory.file import Contents
+    from videoxl.memory.header import MemoryHeader
 
     header: MemoryHeader | None = None
+    sections: dict[str, int] = {}
     if file is None or not file.is_damaged:
         try:
-            header = read_header(path)
+            with Contents(path) as contents:
+                header = MemoryHeader.parse(contents.said, path)
+                sections = {name: section.version for name, section in contents.sections.items()}
         except MemoryFileError:
             if file is None:
                 raise
     said = header.said() if header is not None else {}
-    kept = ("video", "options", "model", "fingerprint", "dtype", "is_quantised", "version", "warnings")
+    kept = ("video", "options", "model", "fingerprint", "dtype", "is_quantised", "version", "revision", "warnings")
     return {
         "id": None if file is None else file.id,
         "path": str(path),
@@ -173,6 +177,7 @@ def _said(path: Path, file: "CachedFile | None") -> dict[str, Any]:
         "ratio": max(said.get("ratios") or [], default=None),
         "slots": header.length if header is not None else None,
         **{name: said.get(name) for name in kept},
+        "sections": sections,
     }
 
 

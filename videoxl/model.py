@@ -22,7 +22,7 @@ from .engine.evidence import Evidence
 from .engine.growing import known_part, video_record
 from .engine.text import encode_prefix
 from .engine.watching import STAGES, Progress, Watched, Watching, watch_frames
-from .errors import VideoError
+from .errors import MemoryFileError, VideoError
 from .memory.value import VisualMemory
 from .network.devices import free_slots, within_memory
 from .network.preprocessing import preprocess
@@ -30,6 +30,7 @@ from .options import Ratio, WatchOptions
 from .planning.budget import DEFAULT_ROOM, Budget
 from .planning.watch_plan import CHUNK_FRAMES, WatchPlan, plan_watch
 from .planning.windows import RatioPolicy
+from .version import MEMORY_REVISION
 from .video.sources import FrameArray, FrameSource, FrameStream
 from .video.video import Video
 
@@ -261,8 +262,8 @@ class VideoXL(Answering):
         The result is that of watching all of it, but for the rounding of frames that are encoded in other batches. What
         is taken are the full windows of those first frames that are the same in the plan. With sampling "steady" these
         are nearly all, until the file is too long for its rate; with "uniform" the frames may be others when the file
-        has grown, and then all are read. A damaged frame that was left out ends what is taken. Warnings are about what
-        is read now.
+        has grown, and then all are read; so they are where the memory is of another revision. A damaged frame that was
+        left out ends what is taken. Warnings are about what is read now.
 
         Args:
             plan: of a video file, as it is now.
@@ -307,13 +308,18 @@ class VideoXL(Answering):
 
         Raises:
             BudgetError: it does not fit the model's positions or the device's free memory.
-            MemoryFileError: the memory was made by another model.
+            MemoryFileError: the memory was made by another model, or is of another revision.
             ValueError: the plan was made for another model.
         """
         if plan.budget.config != self.config:
             raise ValueError(f"this plan was made for another model than {self.config.name}")
         if memory is not None:
             self._check_memory(memory)
+            if memory.revision != MEMORY_REVISION:
+                raise MemoryFileError(
+                    f"this memory is of revision {memory.revision}, those of this videoxl are of {MEMORY_REVISION}",
+                    "Ask it as it is, or watch the video again.",
+                )
         plan = plan.within(self.free_slots(), None if memory is None else memory.length)
         before = memory or encode_prefix(self.tokenizer, self.config.prompt)
         capacity = plan.need.positions

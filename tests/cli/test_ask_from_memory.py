@@ -5,19 +5,28 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from asking import Ask, notes
+from typer.testing import Result
 from video_clips import write_numbered
 
 import videoxl.video.video
 from videoxl import VisualMemory
 from videoxl.model import VideoXL
+from videoxl.planning.budget import DEFAULT_ROOM
 
 
 def cached() -> list[Path]:
     return sorted(Path(os.environ["VIDEOXL_CACHE_DIR"], "memories").iterdir())
+
+
+def said(result: Result) -> tuple[int, str]:
+    """Return the ratio of the memory, and where it is from."""
+    found = json.loads(result.stdout)
+    return found["ratio"], found["memory"]["from"]
 
 
 @pytest.fixture
@@ -39,14 +48,14 @@ def test_a_second_question_opens_no_video(ask: Ask, clip: Path, tmp_path: Path, 
     os.utime(moved, (1000, 1000))
     request.getfixturevalue("no_decoder")
     second = ask("--json", video=moved)
-    said = json.loads(second.stdout)
+    found = json.loads(second.stdout)
     assert len(notes(second)) == 1 and notes(second)[0].startswith("memory from cache, ")
-    assert said["memory"] == first["memory"] | {"from": "cache"}
-    assert said["video"] == first["video"] | {"path": str(moved)}
-    assert [said["timings"][stage] for stage in ("decode", "encode", "condense")] == [0, 0, 0]
-    assert said["timings"]["load"] > 0
+    assert found["memory"] == first["memory"] | {"from": "cache"}
+    assert found["video"] == first["video"] | {"path": str(moved)}
+    assert [found["timings"][stage] for stage in ("decode", "encode", "condense")] == [0, 0, 0]
+    assert found["timings"]["load"] > 0
     for changes in ("answer", "frames", "visual_tokens", "ratio", "model"):
-        assert said[changes] == first[changes]
+        assert found[changes] == first[changes]
     assert ask(question="Who is it?").stdout == other
     assert ask("--quiet").stderr == ""
     assert len(cached()) == 1
@@ -58,6 +67,13 @@ def test_other_options_make_another_memory(ask: Ask, options: tuple[object, ...]
     fresh, again = (ask("--json", *options, *more) for more in ((), ("--no-cache",)))
     assert fresh.stderr == again.stderr == ""
     assert json.loads(fresh.stdout)["answer"] == json.loads(again.stdout)["answer"]
+    assert len(cached()) == 2
+
+
+def test_a_memory_of_another_revision_is_not_used(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask()
+    monkeypatch.setattr("videoxl.tasks.recalling.MEMORY_REVISION", 2)
+    assert json.loads(ask("--json").stdout)["memory"]["from"] == "video"
     assert len(cached()) == 2
 
 
@@ -74,9 +90,42 @@ def test_a_larger_answer_may_need_another_ratio(ask: Ask) -> None:
     """With room for a long answer, the smallest ratio no longer fits the model's 2048 positions."""
     options = ("--json", "--fps", 10, "--max-frames", 80)
     assert json.loads(ask(*options).stdout)["ratio"] == 2
-    long = json.loads(ask(*options, "--max-new-tokens", 1850).stdout)
-    assert (long["ratio"], long["memory"]["from"]) == (4, "video")
-    assert json.loads(ask(*options, "--max-new-tokens", 1850).stdout)["memory"]["from"] == "cache"
+    assert said(ask(*options, "--max-new-tokens", 1850)) == (4, "video")
+    assert said(ask(*options)) == (2, "cache")  # both are there
+    assert said(ask(*options, "--max-new-tokens", 1850)) == (4, "cache")
+
+
+@pytest.fixture
+def free(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Say whether the device has room for all, or too little for ratio 2, as if something else used it."""
+    too_few = json.loads(ask("--json", "--no-cache").stdout)["memory"]["slots"] + DEFAULT_ROOM - 1
+    return lambda all_of_it: monkeypatch.setattr(VideoXL, "free_slots", lambda self: None if all_of_it else too_few)
+
+
+def test_what_else_used_the_device_changes_no_answer(ask: Ask, free: Callable[[bool], None]) -> None:
+    free(False)
+    first = ask("--json")
+    assert said(first) == (4, "video")
+    free(True)
+    second = ask("--json")
+    assert said(second) == (4, "cache")
+    assert json.loads(second.stdout)["answer"] == json.loads(first.stdout)["answer"]
+
+
+def test_a_memory_that_does_not_fit_now_is_kept_for_later(ask: Ask, free: Callable[[bool], None]) -> None:
+    free(True)
+    assert said(ask("--json")) == (2, "video")
+    free(False)
+    assert [said(ask("--json")) for _ in range(2)] == [(4, "video"), (4, "cache")]
+    free(True)
+    assert said(ask("--json")) == (2, "cache") and len(cached()) == 2
+
+
+def test_a_stray_copy_in_the_cache_is_not_used(ask: Ask) -> None:
+    ask()
+    (path,) = cached()
+    shutil.move(path, path.with_name(path.stem + " (copy).vxm"))
+    assert said(ask("--json")) == (2, "video")
 
 
 def test_no_cache_neither_reads_nor_writes(ask: Ask) -> None:

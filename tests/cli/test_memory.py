@@ -14,8 +14,11 @@ import videoxl.video.video
 from videoxl import VisualMemory
 from videoxl.cli.main import app
 from videoxl.cli.render import ago
+from videoxl.memory.file import Contents
 from videoxl.memory.header import read_header
+from videoxl.memory.section import Section
 from videoxl.model import VideoXL
+from videoxl.version import MEMORY_REVISION
 
 
 def run(*arguments: object) -> Result:
@@ -173,6 +176,23 @@ def test_memories_are_listed_shown_moved_and_removed(index: Ask, ask: Ask, clip:
     assert run("memory", "prune").stdout == "removed 0 files, 0.0 MB\n"
     assert run("memory", "prune", "--size", "0").stdout.startswith("removed 1 file,")
     assert listed() == []
+
+
+def test_what_else_is_kept_with_a_memory_is_shown_and_exported(index: Ask, clip: Path, model_folder: Path) -> None:
+    index(clip)
+    (entry,) = listed()
+    path = Path(str(entry["path"]))
+    assert (entry["sections"], entry["revision"]) == ({}, MEMORY_REVISION)
+    memory = VisualMemory.load(path, VideoXL.from_pretrained(model_folder, device="cpu"))
+    memory.with_section(Section("track", 3, {"classes": ["cat"]})).save(path)
+    assert listed()[0]["sections"] == {"track": 3}
+    assert "track 3" in run("memory", "show", entry["id"]).stdout
+    assert run("memory", "export", entry["id"], "-o", path.with_name("out.vxm")).exit_code == 0
+    assert json.loads(run("memory", "show", path.with_name("out.vxm"), "--json").stdout)["sections"] == {"track": 3}
+    small = path.with_name("small.vxm")
+    assert "from cache" in index(clip, "-o", small, "--int8").stdout
+    with Contents(small) as contents:
+        assert contents.sections["track"].metadata == {"classes": ["cat"]}
 
 
 def test_damaged_memories_are_listed_and_not_exported(index: Ask, ask: Ask, clip: Path, tmp_path: Path) -> None:

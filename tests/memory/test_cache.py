@@ -24,14 +24,14 @@ def names(cache: MemoryCache) -> list[str]:
 
 def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     cache = MemoryCache(tmp_path / "made" / "later", limit=100)
-    assert cache.get("a", Path.read_bytes) is None and not cache.holds("a") and cache.files() == []
+    assert cache.get("a", Path.read_bytes) is None and cache.keys("a") == [] and cache.files() == []
     for key, used in (("a", 1000.0), ("b", 2000.0), ("c", 3000.0)):
         cache.put(key, writing(30, used))
     cache = MemoryCache(cache.folder, limit=100)  # of another command
     assert cache.get("a", Path.read_bytes) == b"m" * 30  # used now
     cache.put("d", writing(30))
     assert set(names(cache)) == {"a.vxm", "d.vxm", "c.vxm"}
-    assert cache.holds("a") and cache.holds("c.v") and not cache.holds("b")
+    assert cache.keys("a") == ["a"] and sorted(cache.keys("")) == ["a", "c", "d"] and cache.keys("b") == []
     assert [file.path.name for file in cache.prune(60)] == ["c.vxm"]
 
 
@@ -107,7 +107,7 @@ def test_what_is_damaged_is_set_aside(tmp_path: Path) -> None:
     cache.put("a", writing(10))
     with pytest.raises(MemoryFileError, match="damaged"):
         cache.get("a", refuse)
-    assert names(cache) == ["a.vxm.damaged"] and cache.files()[0].is_damaged and not cache.holds("a")
+    assert names(cache) == ["a.vxm.damaged"] and cache.files()[0].is_damaged and cache.keys("") == []
     assert cache.get("a", refuse) is None
     cache.put("a", writing(10))
     assert cache.get("a", Path.read_bytes) == b"m" * 10
@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     cache = MemoryCache(tmp_path / "loop")
-    for use in (cache.files, lambda: cache.holds("a"), lambda: cache.get("a", Path.read_bytes)):
+    for use in (cache.files, lambda: cache.keys("a"), lambda: cache.get("a", Path.read_bytes)):
         with pytest.raises(CacheError, match="cannot be read"):
             use()
     assert cache.path("a") is None

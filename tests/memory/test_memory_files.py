@@ -181,16 +181,6 @@ def test_what_is_no_memory(model: VideoXL, clip: Path, tmp_path: Path) -> None:
         refused(path, model)
 
 
-def test_a_newer_format_is_refused_by_its_number(
-    model: VideoXL, fresh: VisualMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(videoxl.memory.file, "FORMAT", 2)
-    fresh.save(tmp_path / "new.vxm")
-    monkeypatch.setattr(videoxl.memory.file, "FORMAT", 1)
-    error = refused(tmp_path / "new.vxm", model)
-    assert "format 2" in str(error) and error.advice == "Update videoxl."
-
-
 def test_the_memory_of_another_model_is_refused(saved: Path) -> None:
     other = checkpoint()
     with torch.no_grad():

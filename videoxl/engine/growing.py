@@ -10,6 +10,7 @@ from ..memory.edit import first_windows
 from ..memory.value import VisualMemory
 from ..planning.watch_plan import WatchPlan
 from ..planning.windows import plan_windows
+from ..version import MEMORY_REVISION
 from ..video.identity import VideoRecord, content_digest
 from ..video.video import Video
 
@@ -34,8 +35,9 @@ def known_part(plan: WatchPlan, memory: VisualMemory) -> VisualMemory | None:
     """Return the part of a memory that watching as planned would begin with, or None if there is none.
 
     It is made of full windows whose frames are the first ones of the plan, and ends where a window and a frame do.
-    There is none if the ratio is another, or the start of the video. The file's last moments are not in it, unless the
-    file is the same: they may not have been written whole.
+    There is none if the ratio is another, or the start of the video, or the revision of the memory: memories that mean
+    different things are not mixed. The file's last moments are not in it, unless the file is the same: they may not
+    have been written whole.
 
     Args:
         plan: of the file as it is now.
@@ -49,6 +51,8 @@ def known_part(plan: WatchPlan, memory: VisualMemory) -> VisualMemory | None:
     if before is None or now is None or memory.frame_times is None:
         raise MemoryFileError("this memory, or what is to be watched, is of no video file", _WATCH_ANEW)
     _check_begins_with(now, before)
+    if memory.revision != MEMORY_REVISION:
+        return None
     if memory.options is None or memory.options.start != plan.options.start:
         return None  # its first VSTs may know of frames before those that are planned
     if before.stream not in (now.stream, None):

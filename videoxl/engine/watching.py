@@ -155,6 +155,7 @@ class Watching:
             num_frames=before.num_frames + self._num_frames,
             video=None,  # what is known of a memory that was gone on from is only its beginning now
             options=None,
+            sections=(),
             buffers=self._store,
         )
 

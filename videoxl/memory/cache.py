@@ -93,13 +93,14 @@ class MemoryCache:
         """Whether nothing more is kept: what was made and used here takes all that there is."""
         return self._is_full or not self.limit
 
-    def holds(self, beginning: str) -> bool:
-        """Return whether there is a memory whose key begins so.
+    def keys(self, beginning: str) -> list[str]:
+        """Return the keys of the memories whose key begins so.
 
         Raises:
             CacheError: the folder cannot be read.
         """
-        return any(file.path.name.startswith(beginning) for file in self.files() if not file.is_damaged)
+        keys = [file.path.name.removesuffix(_SUFFIX) for file in self.files() if not file.is_damaged]
+        return [key for key in keys if key.startswith(beginning)]
 
     def get(self, key: str, load: Callable[[Path], Loaded | None]) -> Loaded | None:
         """Return what `load` makes of the memory's file, and count it as used unless that is None.

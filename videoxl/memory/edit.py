@@ -19,6 +19,7 @@ def slice_memory(memory: VisualMemory, start: float | None, end: float | None, t
 
     The VSTs move up to the prompt: their keys are rotated back and to their new positions, so that they are what they
     had been if these had been their positions from the start. They still know what came before them in the video.
+    Sections are left out: they are of the whole.
 
     Args:
         memory: with times.
@@ -59,12 +60,15 @@ def slice_memory(memory: VisualMemory, start: float | None, end: float | None, t
         frame_times=frame_times,
         num_visual_tokens=round(num_frames * per_frame),
         num_frames=num_frames,
+        sections=(),
         buffers=store,
     )
 
 
 def first_windows(memory: VisualMemory, num_windows: int, num_frames: int, num_visual_tokens: int) -> VisualMemory:
     """Return the memory as it was after its first windows; nothing is copied, and there is no room behind it.
+
+    Sections are left out.
 
     Args:
         memory: the whole one, which stays as it is.
@@ -83,6 +87,7 @@ def first_windows(memory: VisualMemory, num_windows: int, num_frames: int, num_v
         frame_times=None if memory.frame_times is None else memory.frame_times[:num_frames],
         num_visual_tokens=num_visual_tokens,
         num_frames=num_frames,
+        sections=(),
         buffers=None,
     )
 

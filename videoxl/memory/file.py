@@ -1,9 +1,13 @@
 """The file that a memory is kept in: safetensors with a description and a checksum that covers every byte.
 
-Three strings are in the metadata of the safetensors header: "videoxl" is the version of this format, "memory" a JSON
-object, and "checksum" the XXH3 hash of the whole file, taken with zeros in the checksum's own place. So no byte can
-change unnoticed: not in the tensors, nor in the header, nor behind the end. XXH3 keeps up with the disk; SHA-256 would
-take longer than all else.
+In the metadata of the safetensors header, "videoxl" is the version of this format, "memory" a JSON object that
+describes the core, "sections" one that describes the sections, if there are any, and "checksum" the XXH3 hash of the
+whole file, taken with zeros in the checksum's own place. So no byte can change unnoticed: not in the tensors, nor in
+the header, nor behind the end. XXH3 keeps up with the disk; SHA-256 would take longer than all else.
+
+A file of a newer format is refused: the format is raised only when the core means something else to who reads it. The
+checksum stays as it is in all formats, so that one that is newer is told from one that is damaged. Format 1 had neither
+sections nor a revision, and is still read.
 """
 
 import json
@@ -12,7 +16,7 @@ import mmap
 import os
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,11 +24,12 @@ import xxhash
 
 from ..errors import DamagedMemoryError, MemoryFileError
 from ..files import atomic_write
+from .section import Section, describe_sections, name_tensors, parse_sections
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 1
+FORMAT = 2
 AGAIN = "Make it again from the video, with videoxl index."
 _MARK = b'"checksum":"'  # quotes inside of the description are escaped: nothing else reads like this
 _BLANK = b"0" * 32
@@ -63,8 +68,16 @@ def check_output(path: Path) -> None:
         ) from None
 
 
-def write_file(path: Path, tensors: Mapping[str, "Tensor"], said: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON object, atomically: whoever looks sees the old file or the whole new one.
+def write_file(
+    path: Path, tensors: Mapping[str, "Tensor"], said: Mapping[str, Any], sections: Sequence[Section] = ()
+) -> None:
+    """Write a memory, atomically: whoever looks sees the old file or the whole new one.
+
+    Args:
+        path: of the file.
+        tensors: of the core.
+        said: a JSON object that describes the core.
+        sections: the rest.
 
     Raises:
         MemoryFileError: the folder does not exist or cannot be written to, or the disk is full.
@@ -72,7 +85,10 @@ def write_file(path: Path, tensors: Mapping[str, "Tensor"], said: Mapping[str, A
     from safetensors.torch import save
 
     metadata = {"videoxl": str(FORMAT), "checksum": _BLANK.decode(), "memory": json.dumps(said)}
-    content = memoryview(save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata))
+    if sections:
+        metadata["sections"] = json.dumps(describe_sections(sections))
+    every = {**tensors, **name_tensors(sections)}
+    content = memoryview(save({name: tensor.cpu().contiguous() for name, tensor in every.items()}, metadata))
     place = _checksum_place(content)
     _write(path, content[: place.start], _checksum(content, place), content[place.stop :])
 
@@ -84,7 +100,9 @@ class Contents:
         path: the file.
 
     Attributes:
-        said: the JSON object that describes the memory.
+        format: its version.
+        said: the JSON object that describes the core.
+        sections: what the header says about each section, by name.
 
     Raises:
         MemoryFileError: it is missing, cannot be read, is no memory, or of a newer format.
@@ -105,7 +123,9 @@ class Contents:
             raise MemoryFileError(f"{path}: cannot be read ({reason})", "Check the path and its permissions.") from None
         try:
             self._metadata = _read_metadata(path, self._map)
+            self.format = int(self._metadata["videoxl"])
             self.said: dict[str, Any] = json.loads(self._metadata["memory"], parse_float=_finite)
+            self.sections = parse_sections(json.loads(self._metadata.get("sections", "{}"), parse_float=_finite))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             self._map.close()
             raise DamagedMemoryError(f"{path}: the header is damaged ({error!r})", AGAIN) from None
@@ -125,13 +145,7 @@ class Contents:
         Raises:
             DamagedMemoryError: a byte is not as it was written, or some are missing or too many.
         """
-        with memoryview(self._map) as content:
-            try:
-                place = _checksum_place(content)
-                is_right = _checksum(content, place) == bytes(content[place])
-            except ValueError:  # it has none
-                is_right = False
-        if not is_right:
+        if not _is_whole(self._map):
             raise DamagedMemoryError(f"{self._path}: damaged: it is not what was written", AGAIN)
 
     def copy(self, path: Path) -> None:
@@ -176,7 +190,7 @@ def _read_metadata(path: Path, content: mmap.mmap) -> dict[str, str]:
 
     Raises:
         MemoryFileError: it is no memory, or of a newer format.
-        ValueError: the header is no JSON.
+        ValueError: the header is no JSON, or says that it is of a newer format only because it is damaged.
     """
     length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
     is_safetensors = 0 < length <= _MOST_HEADER_BYTES and content[8:9] == b"{"
@@ -184,10 +198,22 @@ def _read_metadata(path: Path, content: mmap.mmap) -> dict[str, str]:
     if "videoxl" not in metadata:
         raise MemoryFileError(f"{path}: is not a visual memory", "Give a .vxm file, or make one with videoxl index.")
     if int(metadata["videoxl"]) > FORMAT:
+        if not _is_whole(content):
+            raise ValueError("the checksum is wrong")
         raise MemoryFileError(
             f"{path}: is of format {int(metadata['videoxl'])}; this videoxl reads up to {FORMAT}", "Update videoxl."
         )
     return metadata
+
+
+def _is_whole(mapped: mmap.mmap) -> bool:
+    """Return whether every byte is as it was written."""
+    with memoryview(mapped) as content:
+        try:
+            place = _checksum_place(content)
+            return _checksum(content, place) == bytes(content[place])
+        except ValueError:  # it has none
+            return False
 
 
 def _finite(text: str) -> float:

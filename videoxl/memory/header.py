@@ -19,6 +19,7 @@ class MemoryHeader:
         fingerprint: identifies the model that made it.
         model: that model's name.
         version: of videoxl that made it.
+        revision: see `version.MEMORY_REVISION`; 0 is of before there was one.
         dtype: of keys and values when they were made, such as "float32".
         is_quantised: whether they are in 8 bit now.
         num_layers: how many layers have keys and values.
@@ -36,6 +37,7 @@ class MemoryHeader:
     fingerprint: str
     model: str
     version: str
+    revision: int
     dtype: str
     is_quantised: bool
     num_layers: int
@@ -60,21 +62,32 @@ class MemoryHeader:
 
     @classmethod
     def parse(cls, said: Mapping[str, Any], path: Path) -> "MemoryHeader":
-        """Return what `said` gave; unknown keys are left out.
+        """Return what `said` gave; unknown keys are left out. Options of which one is unknown are unknown as a whole.
 
         Raises:
             DamagedMemoryError: something is missing or of another kind.
         """
         try:
+            said = {"revision": 0, **said}  # format 1 has none
             known = {field.name: said[field.name] for field in fields(cls)}
             for name in ("prefix_ids", "ratios", "window_vsts"):
                 known[name] = tuple(int(number) for number in known[name])
             known["warnings"] = tuple(str(sentence) for sentence in known["warnings"])
-            for name, kind in (("video", VideoRecord), ("options", WatchOptions)):
-                known[name] = None if known[name] is None else kind(**known[name])
+            known["revision"] = int(known["revision"])
+            if known["video"] is not None:
+                known["video"] = VideoRecord(**_known_to(VideoRecord, known["video"]))
+            if known["options"] is not None:
+                asked = _known_to(WatchOptions, known["options"])
+                known["options"] = WatchOptions(**asked) if len(asked) == len(known["options"]) else None
             return cls(**known)
-        except (KeyError, TypeError, ValueError, ArithmeticError, VideoXLError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, VideoXLError) as error:
             raise DamagedMemoryError(f"{path}: its description cannot be read ({error!r})", AGAIN) from None
+
+
+def _known_to(kind: type, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a dataclass has fields for; a later version may write more."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in said.items() if name in names}
 
 
 def read_header(path: Path) -> MemoryHeader:

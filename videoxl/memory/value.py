@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -14,11 +14,12 @@ from ..errors import MemoryFileError
 from ..network.devices import within_memory
 from ..options import WatchOptions
 from ..planning.budget import DEFAULT_ROOM
-from ..version import __version__
+from ..version import MEMORY_REVISION, __version__
 from ..video.identity import VideoRecord
 from .file import AGAIN, Contents, write_file
 from .header import MemoryHeader
 from .quantise import dequantise, quantise
+from .section import Section, read_sections
 from .stores import BufferStore, Layers
 
 
@@ -57,9 +58,11 @@ class VisualMemory:
         fingerprint: identifies the model that made it.
         model: that model's name, for people.
         version: of videoxl that made it.
+        revision: of what it means, see `version.MEMORY_REVISION`; one of another revision answers, and is not grown.
         video: the file that was watched; None if it was none.
         options: how it was watched; None if unknown.
         warnings: sentences about damage in the video.
+        sections: what else is kept with it, also if nobody here knows what it is.
         buffers: what the layers are views of, if there is room for a question behind them.
     """
 
@@ -74,9 +77,11 @@ class VisualMemory:
     fingerprint: str = ""
     model: str = ""
     version: str = __version__
+    revision: int = MEMORY_REVISION
     video: VideoRecord | None = None
     options: WatchOptions | None = None
     warnings: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = field(default=(), repr=False)
     buffers: BufferStore | None = field(default=None, repr=False)
 
     @property
@@ -94,8 +99,18 @@ class VisualMemory:
         """Bytes that it holds: keys and values, and the room for a question behind them."""
         return sum(tensor.untyped_storage().nbytes() for pair in self.layers for tensor in pair)
 
+    def section(self, name: str, version: int) -> Section | None:
+        """Return a section, unless there is none or it is of a newer version than this one."""
+        found = next((section for section in self.sections if section.name == name), None)
+        return found if found is not None and found.version <= version else None
+
+    def with_section(self, section: Section) -> "VisualMemory":
+        """Return the memory with a section, in place of the one of that name. This one stays as it is."""
+        others = tuple(each for each in self.sections if each.name != section.name)
+        return replace(self, sections=(*others, section))
+
     def save(self, path: str | os.PathLike[str], dtype: Literal["int8"] | None = None) -> None:
-        """Write it to one file, atomically.
+        """Write it to one file, atomically; sections are written as they are.
 
         Args:
             path: of the file.
@@ -122,7 +137,7 @@ class VisualMemory:
         own["dtype"] = str(self.layers[0][0].dtype).removeprefix("torch.") if self.layers else ""
         own["room"] = self.buffers.capacity - self.length if self.buffers is not None else DEFAULT_ROOM
         header = MemoryHeader(is_quantised=dtype is not None, num_layers=len(self.layers), **own)
-        write_file(Path(path), tensors, header.said())
+        write_file(Path(path), tensors, header.said(), self.sections)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: MemoryReader) -> "VisualMemory":
@@ -146,12 +161,14 @@ class VisualMemory:
             try:
                 store = _stored(header, tensors, model)
                 spans, frame_times = (tensors[name].numpy().copy() if name in tensors else None for name in _TIMES)
+                sections = read_sections(contents.sections, tensors)
             except (KeyError, ValueError, RuntimeError) as error:
                 raise MemoryFileError(f"{path}: its tensors do not fit its description ({error!r})", AGAIN) from None
         return cls(
             layers=tuple((keys[0], values[0]) for keys, values in store.layers()),
             spans=spans,
             frame_times=frame_times,
+            sections=sections,
             buffers=store,
             **{name: getattr(header, name) for name in _SAME},
         )
@@ -188,7 +205,7 @@ _TIMES = ("spans", "frame_times")
 # What a memory and the header of its file have in common.
 _SAME = (
     *("prefix_ids", "ratios", "window_vsts", "num_visual_tokens", "num_frames"),
-    *("fingerprint", "model", "version", "video", "options", "warnings"),
+    *("fingerprint", "model", "version", "revision", "video", "options", "warnings"),
 )
 
 

@@ -30,6 +30,12 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
+def device_kind(device: str) -> str:
+    """Return "cpu", "cuda" or what else a device is, by its name: a CPU answers in another precision than a GPU."""
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    return auto if device == "auto" else device.partition(":")[0]
+
+
 def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     """Return the dtype for a name; "auto" is float32 on the CPU and 16 bit on a GPU, bfloat16 where it has that."""
     if dtype in DTYPES.values():

@@ -2,6 +2,10 @@
 
 What can be done without torch, which takes seconds to import, is done first: a request is checked, and decoding begins,
 unless there is a memory already.
+
+In the cache, a request may have several memories, one of each ratio that it came out at: "auto" depends on the question
+and on the device's free memory. The one of the smallest ratio serves that fits with the question, whatever would be
+chosen now; so what else uses the device changes no answer as long as a memory that was made fits.
 """
 
 import hashlib
@@ -16,11 +20,10 @@ from typing import TYPE_CHECKING, Literal
 from ..errors import CacheError, MemoryFileError
 from ..memory.cache import MemoryCache
 from ..memory.file import is_memory_file
-from ..memory.header import MemoryHeader, read_header
+from ..memory.header import read_header
 from ..options import AnswerOptions, WatchOptions
-from ..planning.budget import Budget
 from ..preview import Preview
-from ..version import __version__
+from ..version import MEMORY_REVISION
 from ..video.identity import content_digest
 from ..video.sources import FrameStream
 from ..video.video import Video
@@ -122,35 +125,34 @@ class Recalling:
         began = time.perf_counter()
         warnings: list[str] = []
         memory: VisualMemory | None = None
-        key = "" if self._is_file else f"{self._key}-{model.fingerprint}-{str(model.dtype).removeprefix('torch.')}"
+        path: Path | None = None
+        request = "" if self._is_file else f"{self._key}-{model.fingerprint}-{str(model.dtype).removeprefix('torch.')}"
         if self._is_file:
-            memory = VisualMemory.load(self._path, model)
+            path, memory = self._path, VisualMemory.load(self._path, model)
             if self._options != WatchOptions():
                 memory = model.slice(memory, self._options.start, self._options.end)
         elif self._cache is not None:
             try:
-                memory = self._cache.get(key, lambda path: self._load_if_fitting(path, model))
+                path, memory = self._kept(request, model)
             except MemoryFileError as error:
                 warnings.append(f"{error}; the video is watched again")
         if memory is not None:
             timings = {"decode": 0.0, "encode": 0.0, "condense": 0.0, "load": time.perf_counter() - began}
             origin: Origin = "file" if self._is_file else "cache"
-            path = self._path if self._cache is None or self._is_file else self._cache.path(key)
             return Recalled(memory, origin, timings, (*warnings, *memory.warnings), path)
         if on_watching is not None:
             on_watching()
         if self._stream is None:
             self._open()
         watched = model.watch_plan(self._plan, on_progress, self._stream)
-        problem = None if self._cache is None else self._keep(key, watched.memory)
-        path = None if self._cache is None or problem else self._cache.path(key)
+        path, problem = (None, None) if self._cache is None else self._keep(request, watched.memory)
         warnings += [*watched.warnings, *([problem] if problem else [])]
         return Recalled(watched.memory, "video", watched.timings | {"load": 0.0}, tuple(warnings), path)
 
     @property
     def _key(self) -> str:
-        """All that decides a memory but the model: content, options, and the code that chooses frames and condenses."""
-        said = [self._digest, asdict(self._options), __version__]
+        """All that decides a memory but the model: content, options, and what the code makes of them."""
+        said = [self._digest, asdict(self._options), MEMORY_REVISION]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
     def _open(self) -> None:
@@ -160,41 +162,52 @@ class Recalling:
 
     def _may_be_cached(self) -> bool:
         try:
-            return self._cache is not None and self._cache.holds(self._key)
+            return self._cache is not None and bool(self._cache.keys(self._key))
         except CacheError:  # `recall` meets it again, and tells of it
             return False
 
+    def _kept(self, request: str, model: "VideoXL") -> "tuple[Path | None, VisualMemory | None]":
+        """Return the file and the memory that the cache has for a request, or neither.
+
+        Raises:
+            MemoryFileError: it cannot be read, or the cache cannot.
+        """
+        assert self._cache is not None
+        ratios = [key.removeprefix(f"{request}-") for key in self._cache.keys(f"{request}-")]
+        for ratio in sorted(int(ratio) for ratio in ratios if ratio.isdecimal()):
+            key = f"{request}-{ratio}"
+            memory = self._cache.get(key, lambda path: self._load_if_fitting(path, model))
+            if memory is not None:
+                return self._cache.path(key), memory
+        return None, None
+
     def _load_if_fitting(self, path: Path, model: "VideoXL") -> "VisualMemory | None":
+        """Return a memory if it and the questions fit the model's positions and the device's free memory."""
         from ..memory.value import VisualMemory
 
-        return VisualMemory.load(path, model) if self._fits(read_header(path), model) else None
+        needed, free = read_header(path).length + self._room, model.free_slots()
+        fits = needed <= model.config.max_positions and (free is None or needed <= free)
+        return VisualMemory.load(path, model) if fits else None
 
-    def _fits(self, header: MemoryHeader, model: "VideoXL") -> bool:
-        """Return whether it has the ratio that would be chosen now: for these questions, on this device."""
-        budget = Budget(model.config, len(header.prefix_ids), self._room, model.free_slots())
-        ratio = self._options.ratio
-        ratios = budget.fitting(header.num_visual_tokens)
-        chosen = next(iter(ratios), None) if ratio == "auto" else ratio
-        return chosen in ratios and set(header.ratios) == {chosen}
-
-    def _keep(self, key: str, memory: "VisualMemory") -> str | None:
-        """Put a memory into the cache, and return what prevented it; the answer shall come whatever it is.
+    def _keep(self, request: str, memory: "VisualMemory") -> tuple[Path | None, str | None]:
+        """Put a memory into the cache, and return its file or what prevented it; the answer shall come whatever it is.
 
         That the cache is full is said once, of the first memory that it has no room for.
         """
         assert self._cache is not None
         if self._cache.is_full:
-            return None
+            return None, None
         try:
             if content_digest(self._path) != self._digest:
-                return f"{self._path}: changed while it was watched; its memory is not kept for next time"
+                return None, f"{self._path}: changed while it was watched; its memory is not kept for next time"
+            key = f"{request}-{max(memory.ratios, default=0)}"
             self._cache.put(key, memory.save)
+            return self._cache.path(key), None
         except Exception as error:  # to write it, it is copied: also memory may run out, the device's or ours
             these = "the memory is not kept for next time"
             if self._cache.is_full:
                 these = "this memory and those that follow are not kept for next time"
-            return f"{these} ({str(error) or type(error).__name__})"
-        return None
+            return None, f"{these} ({str(error) or type(error).__name__})"
 
 
 def _check_memory(path: Path, watch: WatchOptions) -> int:

@@ -181,11 +181,16 @@ def test_a_film_that_cannot_be_read_is_an_error(settings: NeedleSettings, tmp_pa
         run_needles(tmp_path / "run", replace(settings, haystack=str(folder)))
 
 
-def test_other_settings_are_refused_and_named(settings: NeedleSettings, tmp_path: Path, five: Path) -> None:
+def test_other_settings_are_refused_and_named(
+    settings: NeedleSettings, tmp_path: Path, five: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = replace(settings, lengths=(6,), depths=(0.0,))
     run_needles(tmp_path / "run", settings)
     with pytest.raises(RunError, match="ratio: 4 → 2"):
         run_needles(tmp_path / "run", replace(settings, ratio=2))
+    with monkeypatch.context() as later, pytest.raises(RunError, match="memory_revision: 1 → 2"):
+        later.setattr("videoxl.tasks.needle.run.MEMORY_REVISION", 2)
+        run_needles(tmp_path / "run", settings)
     five.write_text(five.read_text().replace("What is", "Say what is"))
     with pytest.raises(RunError, match="needles_file"):
         run_needles(tmp_path / "run", settings)

@@ -16,6 +16,7 @@ from ...runs.engine import RunSummary, load_results, run
 from ...runs.events import Event
 from ...runs.folder import saved_run
 from ...runs.state import state
+from ...version import MEMORY_REVISION
 from .needles import BUNDLED, Needle, bundled_file
 from .results import Cells, Grid, grid, title, write_reports
 from .settings import NeedleSettings, check_folder, prepare
@@ -43,6 +44,7 @@ def run_needles(
     """
     needles, haystacks, items = prepare(settings)
     check_folder(folder)
+    from ...network.devices import device_kind
     from .job import NeedleJob
 
     # What a run is told apart by: files by their content, the model by its files.
@@ -50,11 +52,12 @@ def run_needles(
         {"kind": "needle"}
         | settings.as_dict()
         | {
-            "device": _device_kind(devices[0]),
+            "device": device_kind(devices[0]),
             "contents": {haystack.name: haystack.content for haystack in haystacks},
             "pictures": _pictures_digest(needles),
             "needles_file": _needles_digest(settings.needles),
             "model_files": folder_digest(checkpoint_folder(settings.model)),
+            "memory_revision": MEMORY_REVISION,
         }
     )
     is_ours = False
@@ -85,14 +88,6 @@ def run_needles(
 def _pictures_digest(needles: Sequence[Needle]) -> str:
     said = [[needle.name, sampled_digest(needle.image)] for needle in needles if needle.image is not None]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
-
-
-def _device_kind(name: str) -> str:
-    """Return "cpu", "cuda" or what else it is: a CPU answers in another precision than a GPU."""
-    import torch
-
-    auto = "cuda" if torch.cuda.is_available() else "cpu"
-    return auto if name == "auto" else name.partition(":")[0]
 
 
 def _needles_digest(source: str) -> str:

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from ...checkpoints.loading import worker_devices
+from ...network.devices import device_kind
 from ...runs.elsewhere import Employer
 from ...runs.engine import RunSummary, load_results, run
 from ...runs.events import Event, ItemDone
 from ...runs.rowfile import write_file
+from ...version import MEMORY_REVISION
 from .inputs import Source
 from .job import SummaryJob
 from .live_report import LiveReport
@@ -34,9 +36,10 @@ def summarize(
 ) -> RunSummary:
     """Summarise all videos that are not summarised yet; what is finished is kept, whatever happens.
 
-    Rows go to `results.jsonl` in the output folder, reasons to `failures.jsonl`. Texts are written as videos finish,
-    and all of them at the end: `md/KEY.md` and so on. `report.html` is written now and then, and at the end, whatever
-    ends the run.
+    The settings of the run are those of the job, the kind of device, which rounds in its own way, and the revision of
+    memories. Rows go to `results.jsonl` in the output folder, reasons to `failures.jsonl`. Texts are written as videos
+    finish, and all of them at the end: `md/KEY.md` and so on. `report.html` is written now and then, and at the end,
+    whatever ends the run.
 
     Args:
         sources: the videos, with an id each.
@@ -70,13 +73,17 @@ def summarize(
         if on_event is not None:
             on_event(event)
 
+    if employer is None:
+        devices = worker_devices(job.folder, device, job.dtype, workers)
+    else:
+        devices = list(employer.devices(max(1, len(sources))))
     with report:
         summary = run(
             output,
-            job.settings,
+            job.settings | {"device": device_kind(devices[0]), "memory_revision": MEMORY_REVISION},
             [source.item for source in sources],
             job,
-            devices=worker_devices(job.folder, device, job.dtype, workers) if employer is None else (),
+            devices=devices,
             employer=employer,
             item_timeout=item_timeout,
             retries=retries,

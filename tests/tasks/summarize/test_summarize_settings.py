@@ -1,0 +1,42 @@
+"""What a run of summaries depends on besides its videos: a folder keeps to one kind of device."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from videoxl.errors import RunError
+from videoxl.options import AnswerOptions, WatchOptions
+from videoxl.runs.job import Job
+from videoxl.tasks.summarize import batch
+from videoxl.tasks.summarize.inputs import Source
+from videoxl.tasks.summarize.job import SummaryJob
+from videoxl.tasks.summarize.prompts import Prompts
+
+
+class GpuCluster:
+    """Has a GPU, and nobody is to be hired on it."""
+
+    def devices(self, most: int) -> Sequence[str]:
+        return ["cuda"] * most
+
+    def hire(self, job: Job, device: str) -> None:
+        raise AssertionError("a worker was hired")
+
+
+def test_another_kind_of_device_or_revision_is_refused(
+    model_folder: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = Prompts("What is shown?", "What is it about?")
+    job = SummaryJob(model_folder, "tiny", prompts, watch=WatchOptions(max_frames=4), answer=AnswerOptions(4))
+    sources, out = [Source(str(clip), str(clip))], tmp_path / "out"
+    assert batch.summarize(sources, out, job, device="cpu", isolate=False).done == 1
+    settings = json.loads((out / "run.json").read_text())["settings"]
+    assert (settings["device"], settings["dtype"]) == ("cpu", "auto")
+    assert batch.summarize(sources, out, job, device="cpu", workers=2).resumed == 1  # as many as you like
+    with pytest.raises(RunError, match='device: "cpu" → "cuda"'):
+        batch.summarize(sources, out, job, employer=GpuCluster())
+    with pytest.raises(RunError, match="memory_revision: 1 → 2"):
+        monkeypatch.setattr(batch, "MEMORY_REVISION", 2)
+        batch.summarize(sources, out, job, device="cpu", isolate=False)
