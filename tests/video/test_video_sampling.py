@@ -63,12 +63,26 @@ def test_range_is_half_open() -> None:
     video = facts(np.arange(100) * 40)
     plan = plan_frames(video, start=1.0, end=2.0)
     assert plan.indices.tolist() == list(range(25, 50))
-    assert plan_frames(video, start=1.001, end=1.05).indices.tolist() == [26]
+    assert plan_frames(video, start=1.001, end=1.05).indices.tolist() == [25, 26]
     assert plan_frames(video, start=3.96).indices.tolist() == [99]
     assert plan_frames(video, start=3, end=1000).indices.tolist() == list(range(75, 100))
     # Nothing new appears in the range: what is on screen.
     assert plan_frames(video, start=1.01, end=1.02).indices.tolist() == [25]
     assert plan_frames(video, start=3.97, end=3.99).indices.tolist() == [99]
+
+
+def test_what_is_on_screen_at_the_start_is_read() -> None:
+    slides = facts(np.array([0, 100_000, 200_000]), np.ones(3, bool))
+    for mode in ("uniform", "keyframes"):
+        assert plan_frames(slides, start=50, mode=mode).times.tolist() == [0, 100, 200]
+        assert plan_frames(slides, start=150, mode=mode).times.tolist() == [100, 200]
+        assert plan_frames(slides, start=50, end=100, mode=mode).times.tolist() == [0]
+    # Moments are counted from the start, not from when the slide appeared: 50, 60, 70 ...
+    assert plan_frames(slides, start=50, end=130, mode="steady", fps=0.1).times.tolist() == [0, 100]
+    assert plan_frames(slides, start=50, fps=0.01).times.tolist() == [0, 200]
+    late = facts(np.array([5000, 6000]))
+    with pytest.raises(VideoError, match=r"first frame appears at 5.00 s, not before 5 s"):
+        plan_frames(late, end=5)
 
 
 def test_keyframes() -> None:

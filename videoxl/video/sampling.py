@@ -67,7 +67,7 @@ def choose_frames(
     """Choose frames of a source; the arguments and errors are those of `Video.sample`."""
     _check_arguments(axis, max_frames, fps, start, end, mode)
     times = axis.times
-    candidates = _frames_between(times, start, end)
+    candidates = _frames_between(axis.name, times, start, end)
     if mode == "keyframes":
         candidates = candidates[axis.keyframes[candidates]]
         if not len(candidates):
@@ -76,14 +76,16 @@ def choose_frames(
                 "Choose a longer range, or sample uniformly.",
             )
     span = times[candidates]
+    # The first one may be on screen since long before the start: moments are counted from there.
+    moments = span if start is None else np.maximum(span, start)
     if mode == "steady":
         assert fps is not None  # checked
-        indices = candidates[_steadily(span, max_frames, fps)]
+        indices = candidates[_steadily(moments, max_frames, fps)]
         return SamplingPlan(indices=indices, times=times[indices], mode=mode)
     count = min(max_frames, len(candidates))
     if fps is not None:
-        count = min(count, math.floor((span[-1] - span[0]) * fps + _TIME_TOLERANCE) + 1)
-    pick = _nearest(span, count) if mode == "keyframes" else _evenly(span, count)
+        count = min(count, math.floor((moments[-1] - moments[0]) * fps + _TIME_TOLERANCE) + 1)
+    pick = _nearest(moments, count) if mode == "keyframes" else _evenly(span, count, float(moments[0]))
     indices = candidates[pick]
     return SamplingPlan(indices=indices, times=times[indices], mode=mode)
 
@@ -110,18 +112,24 @@ def _check_arguments(
         )
 
 
-def _frames_between(times: np.ndarray, start: float | None, end: float | None) -> np.ndarray:
-    """Return indices of the frames that appear in [start, end); if none does, of the one on screen at start."""
-    low = 0 if start is None else int(np.searchsorted(times, start - _TIME_TOLERANCE))
+def _frames_between(name: str, times: np.ndarray, start: float | None, end: float | None) -> np.ndarray:
+    """Return indices of the frames on screen in [start, end): the one on screen at start, and those that follow.
+
+    Raises:
+        VideoError: the first frame appears later.
+    """
+    low = 0 if start is None else int(np.searchsorted(times, start + _TIME_TOLERANCE, side="right")) - 1
     high = len(times) if end is None else int(np.searchsorted(times, end - _TIME_TOLERANCE))
-    if low >= high:
-        low = max(low - 1, 0)
-        high = low + 1
+    if not high:
+        first = f"{times[0]:.2f} s"
+        raise VideoError(f"{name}: its first frame appears at {first}, not before {end:g} s", "Give a later end.")
+    # Where range and tolerance are equally small, the frame on screen at start may begin at end.
+    low = min(max(low, 0), high - 1)
     return np.arange(low, high, dtype=np.int64)
 
 
-def _evenly(times: np.ndarray, count: int) -> np.ndarray:
-    """Return the frames on screen at `count` moments evenly spaced from the first frame to the last.
+def _evenly(times: np.ndarray, count: int, first: float) -> np.ndarray:
+    """Return the frames on screen at `count` moments evenly spaced from `first` to when the last one appears.
 
     At a constant rate this is `np.linspace` over the indices, as the reference samples; that is computed as such,
     because rounding of the file's time stamps would move some frames by one.
@@ -130,7 +138,7 @@ def _evenly(times: np.ndarray, count: int) -> np.ndarray:
         return np.arange(len(times))
     if _is_constant_rate(times):
         return np.linspace(0, len(times) - 1, count, dtype=np.int64)
-    moments = np.linspace(times[0], times[-1], count) + _TIME_TOLERANCE
+    moments = np.linspace(first, times[-1], count) + _TIME_TOLERANCE
     return np.unique(np.searchsorted(times, moments, side="right") - 1)
 
 

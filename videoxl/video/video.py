@@ -97,18 +97,17 @@ class Video:
         Args:
             max_frames: at most so many; a video with fewer gives each of its frames once.
             fps: at most so many frames per second of video, so that short videos are not over-sampled.
-            start: seconds; frames that appear in the half-open range [start, end) are considered, or the frame on
-                screen at `start` if none does.
+            start: seconds; the frame on screen at `start` is considered, and those that appear later and before `end`.
             end: seconds; may lie beyond the end of the video.
             mode: "uniform" spaces frames evenly in time from the first to the last, both included. At a constant rate
                 this equals the reference's `linspace` over frame numbers. "keyframes" takes key frames only, which
                 decode many times faster in long videos; of too many, those nearest to evenly spaced moments. "steady"
-                takes the frames on screen every 1/fps seconds, from the first frame on; of too many, every second one,
+                takes the frames on screen every 1/fps seconds, from the start on; of too many, every second one,
                 or every fourth, and so on. They stay the same as a file grows, until it is too long for that rate.
 
         Raises:
-            VideoError: a value out of range, end before start, start beyond the end, no key frame in the range, no fps
-                for "steady".
+            VideoError: a value out of range, end before start, start beyond the end, no frame or no key frame in the
+                range, no fps for "steady".
         """
         return plan_frames(self._facts, max_frames, fps, start, end, mode)
 
