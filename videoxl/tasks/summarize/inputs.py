@@ -49,7 +49,7 @@ class Source:
     def item(self) -> Item:
         """What the run engine does: another video, or one that is asked for in another way, is another item."""
         data = {name: value for name, value in asdict(self).items() if value is not None}
-        return Item(item_key(self.id, data), data, {"id": self.id, "path": self.path}, self.id)
+        return Item(item_key(self.id, data), data, {"id": self.id, "path": self.path}, name=self.id)
 
 
 @dataclass(frozen=True)
