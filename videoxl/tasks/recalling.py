@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import CacheError, MemoryFileError
+from ..files import local_path
 from ..memory.cache import MemoryCache
 from ..memory.file import is_memory_file
 from ..memory.header import MemoryHeader, read_header
@@ -78,7 +79,7 @@ class Recalling:
         answer: AnswerOptions | None = None,
         cache: MemoryCache | None = None,
     ) -> None:
-        self._path = Path(path)
+        self._path = Path(local_path(path))
         self._preview = Preview(folder)
         self._options = watch
         self._cache = cache

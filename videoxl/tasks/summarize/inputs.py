@@ -12,6 +12,7 @@ from typing import Any
 
 from ...clock import seconds_of
 from ...errors import RunError
+from ...files import local_path
 from ...runs.job import Item
 from ...video.checks import looks_like_video
 
@@ -23,6 +24,7 @@ _KNOWN = f"A manifest has video, and if you like {', '.join(_FIELDS[1:])}."
 _ENDINGS = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".m2ts", ".mpg", ".mpeg", ".flv"),
     *(".f4v", ".ogv", ".wmv", ".asf", ".3gp", ".3g2", ".vob"),
+    *(".h264", ".hevc", ".y4m", ".mxf", ".dv", ".ivf", ".nut", ".rm"),  # not read: the reason says how to convert them
 )
 
 
@@ -86,7 +88,7 @@ def read_inputs(arguments: Sequence[str], output: Path) -> Inputs:
     """
     found = Inputs()
     for argument in arguments:
-        for path in _expand(argument):
+        for path in _expand(local_path(argument)):
             if os.path.isdir(path):
                 _add_folder(path, output, found)
             elif path.lower().endswith(MANIFESTS):
@@ -191,7 +193,7 @@ def _source(place: str, row: dict[str, Any], folder: Path) -> Source:
         raise RunError(f"{place}: has no video, or a prompt that is no text", _KNOWN)
     return Source(
         id=str(row.get("id", "")),
-        path=str(folder / video),
+        path=str(folder / local_path(video)),
         prompt=prompt,
         start=_number(place, row, "start"),
         end=_number(place, row, "end"),
