@@ -3,6 +3,8 @@
 The file is opened only in a child process, so that a hang or a crash of a decoder is an error message and not our end.
 
     checks    what can be refused before FFmpeg sees the file
+    formats   child: formats that are not read, and how to convert them
+    timeline  child: where a file's clock jumps, and times that go on all the same
     probe     child: the facts about a file (`VideoFacts`), from its packets
     sampling  which frames to read (`SamplingPlan`)
     pyav_reader, decord_reader   child: the two decoders

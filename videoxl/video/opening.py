@@ -9,7 +9,8 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ..errors import VideoError
-from .checks import GET_ANOTHER_COPY
+from .checks import GET_ANOTHER_COPY, GIVE_A_VIDEO
+from .formats import convert_advice
 
 # FFmpeg opens other files and addresses when a script or playlist says so, whatever the name of the file is.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif"
@@ -25,9 +26,12 @@ def open_video(path: str, location: str) -> tuple[InputContainer, VideoStream]:
         VideoError: not a video, refused format, damaged header, no pictures, or unknown codec.
     """
     try:
-        container = av.open(f"file:{location}", options=_OPTIONS)
+        # Titles and names in a file need not be UTF-8; nothing here reads them.
+        container = av.open(f"file:{location}", options=_OPTIONS, metadata_errors="replace")
+    except av.ArgumentError as error:  # refused by the whitelist
+        raise _not_read(path, location) from error
     except (av.FFmpegError, OSError) as error:
-        raise VideoError(f"{path}: {_why_not_open(location, error)}", _advice(location)) from error
+        raise VideoError(f"{path}: {_why_not_open(location)}", _advice(location)) from error
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         raise VideoError(f"{path}: {_what_instead(container)}", "Give a file that has moving pictures.")
@@ -36,9 +40,15 @@ def open_video(path: str, location: str) -> tuple[InputContainer, VideoStream]:
     return container, stream
 
 
-def _why_not_open(location: str, error: Exception) -> str:
-    if isinstance(error, av.ArgumentError):
-        return "is not in a video format that videoxl reads"
+def _not_read(path: str, location: str) -> VideoError:
+    found = convert_advice(path, location)
+    if found is None:
+        return VideoError(f"{path}: is not in a video format that videoxl reads", GIVE_A_VIDEO)
+    name, advice = found
+    return VideoError(f"{path}: is {name}, a format that videoxl does not read", advice)
+
+
+def _why_not_open(location: str) -> str:
     if _is_mp4(location):
         return "the file is incomplete or damaged: its index (the 'moov' part) cannot be read"
     return "is not a video, or its header is damaged"
