@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from videoxl.errors import VideoXLError
+from videoxl.files import local_path
 from videoxl.options import WatchOptions
 
 from . import options, render
@@ -22,7 +23,9 @@ MODE = SamplingMode(WATCH.mode)
 
 
 def index(
-    videos: Annotated[list[str], typer.Argument(metavar="VIDEO", help="Local video files.", show_default=False)],
+    videos: Annotated[
+        list[str], typer.Argument(metavar="VIDEO", parser=local_path, help="Local video files.", show_default=False)
+    ],
     output: Annotated[
         Path | None,
         typer.Option(

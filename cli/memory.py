@@ -8,6 +8,7 @@ import typer
 
 from videoxl.clock import clock
 from videoxl.errors import MemoryFileError
+from videoxl.files import local_path
 
 from . import options, render
 
@@ -143,6 +144,7 @@ def _cache() -> "MemoryCache":
 
 def _find(name: str) -> "tuple[Path, CachedFile | None]":
     """Return the file that an id or a path names."""
+    name = local_path(name)
     if Path(name).is_file():
         return Path(name), None
     if Path(name).suffix or "/" in name:

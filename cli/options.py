@@ -10,6 +10,7 @@ import typer
 
 from videoxl.checkpoints.hub import checkpoint_folder
 from videoxl.clock import seconds_of
+from videoxl.files import local_path
 from videoxl.options import parse_size
 
 
@@ -87,7 +88,13 @@ def model_folder(model: str, quiet: bool) -> Path:
 
 
 VideoFile = Annotated[
-    str, typer.Argument(metavar="VIDEO", help="A local video file, or a .vxm memory of one.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="VIDEO",
+        parser=local_path,
+        help="A local video file, or a .vxm memory of one.",
+        show_default=False,
+    ),
 ]
 ModelName = Annotated[
     str,

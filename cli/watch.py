@@ -8,6 +8,7 @@ import typer
 from videoxl.checkpoints.hub import BUNDLED
 from videoxl.clock import clock
 from videoxl.errors import MemoryFileError
+from videoxl.files import local_path
 from videoxl.options import AnswerOptions, WatchOptions
 
 from . import options, render
@@ -30,7 +31,10 @@ def check_every(every: float) -> float:
 
 def watch(
     video: Annotated[
-        str, typer.Argument(metavar="VIDEO", help="A local video file that is being written.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="VIDEO", parser=local_path, help="A local video file that is being written.", show_default=False
+        ),
     ],
     question: Annotated[str, typer.Option("--ask", metavar="QUESTION", help="In words.", show_default=False)],
     every: Annotated[

@@ -20,6 +20,18 @@ FPS = 30
 BITS = 10  # of the numbers that pictures show
 JOINED = (60, 120)  # frames of two recordings
 WRAP_SECONDS = 2**33 / 90000  # when the clock of MPEG streams begins anew
+# Formats that are not read, with a codec for each and a size that it takes.
+REFUSED = {
+    ".h264": ("libx264", (160, 64)),
+    ".hevc": ("libx265", (160, 64)),
+    ".m2v": ("mpeg2video", (160, 64)),
+    ".y4m": ("wrapped_avframe", (160, 64)),
+    ".mxf": ("mpeg2video", (160, 64)),
+    ".dv": ("dvvideo", (720, 576)),
+    ".ivf": ("libvpx", (160, 64)),
+    ".nut": ("libx264", (160, 64)),
+    ".rm": ("rv10", (160, 64)),
+}
 B_FRAMES: dict[str, Any] = {"bf": "2", "g": "20"}
 
 
@@ -38,6 +50,8 @@ def write_clip(
     pix_fmt: str = "yuv420p",
     ticks: Iterable[int] | None = None,
     first_seconds: float = 0.0,
+    metadata: dict[str, str] | None = None,
+    stream_metadata: dict[str, str] | None = None,
     **options: str,
 ) -> Path:
     """Encode pictures; `ticks` are their times in 1/fps seconds, by default 0, 1, 2 ..., after `first_seconds`."""
@@ -47,6 +61,8 @@ def write_clip(
     with av.open(str(path), "w", options={"output_ts_offset": str(first_seconds)}) as container:
         stream = container.add_stream(codec, rate=fps, options=options)
         assert isinstance(stream, av.VideoStream)
+        container.metadata.update(metadata or {})
+        stream.metadata.update(stream_metadata or {})
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.time_base = stream.codec_context.time_base = Fraction(1, fps)
         for tick, picture in zip(ticks or count(), chain([first], pictures), strict=False):
@@ -105,6 +121,43 @@ def slides(path: Path) -> Path:
     return write_clip(path, [numbered_picture(number) for number in range(3)], fps=1, ticks=[0, 100, 200])
 
 
+def resized(path: Path, codec: str = "mpeg2video") -> Path:
+    """Write three times 60 frames on one clock, each of another size."""
+    number, end = 0, 0
+    with av.open(str(path), "w") as container:
+        stream = None
+        for width, height in ((160, 64), (320, 128), (240, 96)):
+            part = path.with_name(f"{path.stem}.{width}{path.suffix}")
+            write_clip(part, [numbered_picture(number + index, width, height) for index in range(60)], codec=codec)
+            number, begin = number + 60, end
+            with av.open(str(part)) as opened:
+                stream = stream or container.add_stream_from_template(opened.streams.video[0])
+                for packet in opened.demux(video=0):
+                    if packet.pts is not None and packet.dts is not None:
+                        packet.stream = stream
+                        packet.pts, packet.dts = packet.pts + begin, packet.dts + begin
+                        end = max(end, packet.pts + (packet.duration or 0))
+                        container.mux(packet)
+            part.unlink()
+    return path
+
+
+def foreign_metadata(path: Path, codec: str = "libx264") -> Path:
+    """Write a title and, in .mp4, a handler's name in Shift-JIS, which is no UTF-8."""
+    mark, text = "=" * 16, "動画の題名".encode("shift-jis")
+    pictures = [numbered_picture(number) for number in range(30)]
+    write_clip(path, pictures, codec=codec, metadata={"title": mark}, stream_metadata={"handler_name": mark})
+    path.write_bytes(path.read_bytes().replace(mark.encode(), text.ljust(len(mark))))
+    return path
+
+
+def refused(path: Path) -> Path:
+    """Write a format that videoxl does not read, the one that the name ends in."""
+    codec, size = REFUSED[path.suffix]
+    pictures = [numbered_picture(number, *size) for number in range(10)]
+    return write_clip(path, pictures, fps=25, codec=codec)
+
+
 KINDS: dict[str, Callable[[Path], Path]] = {
     "joined.ts": joined,
     "joined.mkv": joined,
@@ -115,6 +168,11 @@ KINDS: dict[str, Callable[[Path], Path]] = {
     "paused.ts": paused,
     "slides.ts": slides,
     "slides.mp4": slides,
+    "resized.ts": resized,
+    "resized.avi": lambda path: resized(path, "mpeg4"),
+    "foreign_metadata.mp4": foreign_metadata,
+    "foreign_metadata.avi": lambda path: foreign_metadata(path, "mpeg4"),
+    **{f"refused{extension}": refused for extension in REFUSED},
 }
 
 

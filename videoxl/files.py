@@ -5,7 +5,10 @@ import hashlib
 import importlib.resources
 import json
 import os
+import re
 import tempfile
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -61,6 +64,21 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     with atomic_write(path) as file:
         # Names of files need not be Unicode; what replaces their bytes is JSON's own way to write them.
         file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+
+
+def local_path(path: str | os.PathLike[str]) -> str:
+    """Return the path that a file URL stands for, such as "file:///films/a%20b.mp4"; a path is returned as it is.
+
+    Also "file://localhost/films/a.mp4" and "file:/films/a.mp4" (RFC 8089). A URL with another host is
+    no path, and returned as it is.
+    """
+    name = os.fspath(path)
+    match = re.fullmatch(r"file:(?://(?:localhost)?)?(/(?!/).*)", name, re.IGNORECASE | re.DOTALL)
+    if match is None or os.path.lexists(name):
+        return name
+    if os.name == "nt":
+        return urllib.request.url2pathname(match[1])
+    return os.fsdecode(urllib.parse.unquote_to_bytes(match[1]))
 
 
 def asset(name: str) -> Path:

@@ -47,8 +47,7 @@ def rotated(keys: torch.Tensor, first: int, theta: float = 10000.0) -> torch.Ten
     [
         (10.0, 20.0, 10, 20),
         (None, 12.5, 0, 13),
-        (31.5, None, 31, 40),  # the frame at 31 is on screen
-        (31.5, 33.5, 31, 34),
+        (31.5, None, 32, 40),
         (None, None, 0, 40),
         (7.0, 7.1, 7, 8),
         (7.3, 7.6, 7, 8),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CheckpointError
-from ..files import asset
+from ..files import asset, local_path
 
 BUNDLED = ("videoxl-nano",)
 # All processes of `videoxl ask` together, an hour of 720p video, 1024 frames: scripts/bench_watch.py measures it.
@@ -114,8 +114,8 @@ def checkpoint_folder(name: str | Path) -> Path:
     Raises:
         CheckpointError: nothing of that name exists, or it cannot be downloaded.
     """
-    text = str(name)
-    path = Path(name).expanduser()
+    text = local_path(name)
+    path = Path(text).expanduser()
     if text in BUNDLED:
         return _bundled(text)
     if text in PUBLISHED:

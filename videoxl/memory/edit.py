@@ -23,9 +23,9 @@ def slice_memory(memory: VisualMemory, start: float | None, end: float | None, t
 
     Args:
         memory: with times.
-        start: seconds; VSTs that only cover frames before the one on screen then are left out.
+        start: seconds; VSTs that only cover what is before are left out.
         end: seconds; VSTs that only cover what is from there on are left out. If no VST covers any of the range, and
-            it begins between two, the last that begins before it stays.
+            it begins between two, the last that begins before it stays: that of the frame on screen then.
         theta: the base of the model's rotary positions.
 
     Raises:
@@ -33,7 +33,6 @@ def slice_memory(memory: VisualMemory, start: float | None, end: float | None, t
     """
     if memory.spans is None:
         raise MemoryFileError("this memory knows no times", "Ask without a start and an end.")
-    start = _shown_since(memory.frame_times, start, end)
     covers = memory.spans[:, 1] >= (-np.inf if start is None else start)
     covers &= memory.spans[:, 0] < (np.inf if end is None else end)
     if not covers.any():
@@ -91,13 +90,6 @@ def first_windows(memory: VisualMemory, num_windows: int, num_frames: int, num_v
         sections=(),
         buffers=None,
     )
-
-
-def _shown_since(times: np.ndarray | None, start: float | None, end: float | None) -> float | None:
-    """Return when the frame that is on screen at `start` appeared; `start` itself where none of them is, or unknown."""
-    if times is None or start is None or not len(times) or not times[0] <= start <= times[-1]:
-        return start
-    return float(times[times <= start].max()) if end is None or end > start else start
 
 
 def _on_screen(spans: np.ndarray, start: float | None, end: float | None) -> np.ndarray:

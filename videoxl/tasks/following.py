@@ -7,6 +7,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from ..errors import MemoryFileError, VideoError
+from ..files import local_path
 from ..options import AnswerOptions, WatchOptions
 from ..planning.budget import DEFAULT_ROOM
 from ..video.video import Video
@@ -61,7 +62,7 @@ class Following:
         on_warning: Callable[[str], None] | None = None,
         on_progress: Callable[["Progress"], None] | None = None,
     ) -> None:
-        self._path, self._model, self._watch = path, model, watch
+        self._path, self._model, self._watch = local_path(path), model, watch
         self._question, self._answer, self._room = question, answer, room
         self._on_warning, self._on_progress = on_warning, on_progress
         self._memory: VisualMemory | None = None

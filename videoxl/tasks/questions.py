@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import QuestionError, VideoXLError, check_not_empty
-from ..files import atomic_write
+from ..files import atomic_write, local_path
 
 if TYPE_CHECKING:
     from ..engine.answer import Answer
@@ -35,6 +35,7 @@ def read_questions(path: Path) -> list[Question]:
     Raises:
         QuestionError: the file cannot be read or holds no question, or a line is no JSON or has no question.
     """
+    path = Path(local_path(path))
     try:
         # Only line ends cut: str.splitlines() would also cut at what text may hold, such as U+2028.
         lines = path.read_text(encoding="utf-8-sig").split("\n")

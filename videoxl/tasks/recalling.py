@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import CacheError, MemoryFileError
+from ..files import local_path
 from ..memory.cache import MemoryCache
 from ..memory.file import is_memory_file
 from ..memory.header import read_header
@@ -81,7 +82,7 @@ class Recalling:
         answer: AnswerOptions | None = None,
         cache: MemoryCache | None = None,
     ) -> None:
-        self._path = Path(path)
+        self._path = Path(local_path(path))
         self._preview = Preview(folder)
         self._options = watch
         self._cache = cache

@@ -4,6 +4,8 @@ The file is opened only in a child process, so that a hang or a crash of a decod
 
     checks    what can be refused before FFmpeg sees the file
     streams   child: which video stream of a file is read
+    formats   child: formats that are not read, and how to convert them
+    timeline  child: where a file's clock jumps, and times that go on all the same
     probe     child: the facts about a file (`VideoFacts`), from its packets
     sampling  which frames to read (`SamplingPlan`)
     pyav_reader, decord_reader   child: the two decoders

@@ -5,9 +5,10 @@ import re
 import stat
 
 from ..errors import VideoError
+from ..files import local_path
 
 GET_ANOTHER_COPY = "Copy or download the file again, or try another one."
-_GIVE_A_VIDEO = "Give the path of a video file, such as .mp4, .mkv, .webm, .mov, .avi or .ts."
+GIVE_A_VIDEO = "Give the path of a video file, such as .mp4, .mkv, .webm, .mov, .avi or .ts."
 
 _PLAYLISTS = {
     b"#EXTM3U": "an HLS playlist",
@@ -16,17 +17,18 @@ _PLAYLISTS = {
     b"<?xml": "an XML document",
 }
 _PICTURES = {b"\x89PNG\r\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\x00": "TIFF", b"MM\x00*": "TIFF"}
+_FRAMES_BEHIND_TEXT = b"YUV4MPEG2 "  # a line, and pictures that may be beyond what is looked at
 _PICTURE_BRANDS = {b"avif": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF"}
 
 
 def check_file(path: str | os.PathLike[str]) -> str:
-    """Return the absolute path of a local file that may be a video.
+    """Return the absolute path of a local file that may be a video, also from a file URL.
 
     Raises:
         VideoError: a network address; nothing there; not a regular file; empty; not readable; or its first bytes are
             those of a still picture, a playlist (which would make FFmpeg open other files) or a text.
     """
-    name = os.fspath(path)
+    name = local_path(path)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name):
         raise VideoError(f"{name}: network addresses are not read", "Download the video and give the local file.")
     try:
@@ -47,7 +49,7 @@ def _check_kind(name: str, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise VideoError(f"{name}: is a directory, not a video file", "Give one of the files in it.")
     if not stat.S_ISREG(status.st_mode):
-        raise VideoError(f"{name}: is not a regular file", _GIVE_A_VIDEO)
+        raise VideoError(f"{name}: is not a regular file", GIVE_A_VIDEO)
     if status.st_size == 0:
         raise VideoError(f"{name}: the file is empty (0 bytes)", GET_ANOTHER_COPY)
 
@@ -66,9 +68,9 @@ def _check_head(name: str, head: bytes) -> None:
     elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         picture = "WebP"
     if picture:
-        raise VideoError(f"{name}: is a still picture ({picture}), not a video", _GIVE_A_VIDEO)
-    if _is_text(head):
-        raise VideoError(f"{name}: is a text file, not a video", _GIVE_A_VIDEO)
+        raise VideoError(f"{name}: is a still picture ({picture}), not a video", GIVE_A_VIDEO)
+    if _is_text(head) and not head.startswith(_FRAMES_BEHIND_TEXT):
+        raise VideoError(f"{name}: is a text file, not a video", GIVE_A_VIDEO)
 
 
 def _is_text(head: bytes) -> bool:

@@ -9,7 +9,8 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from ..errors import VideoError
-from .checks import GET_ANOTHER_COPY
+from .checks import GET_ANOTHER_COPY, GIVE_A_VIDEO
+from .formats import convert_advice
 from .streams import choose_stream
 
 # FFmpeg opens other files and addresses when a script or playlist says so, whatever the name of the file is.
@@ -26,9 +27,12 @@ def open_video(path: str, location: str, index: int | None = None) -> tuple[Inpu
         VideoError: not a video, refused format, damaged header, no pictures, no such stream, or unknown codec.
     """
     try:
-        container = av.open(f"file:{location}", options=_OPTIONS)
+        # Titles and names in a file need not be UTF-8; nothing here reads them.
+        container = av.open(f"file:{location}", options=_OPTIONS, metadata_errors="replace")
+    except av.ArgumentError as error:  # refused by the whitelist
+        raise _not_read(path, location) from error
     except (av.FFmpegError, OSError) as error:
-        raise VideoError(f"{path}: {_why_not_open(location, error)}", _advice(location)) from error
+        raise VideoError(f"{path}: {_why_not_open(location)}", _advice(location)) from error
     stream = choose_stream(path, container, index)
     if stream is None:
         raise VideoError(f"{path}: {_what_instead(container)}", "Give a file that has moving pictures.")
@@ -37,9 +41,15 @@ def open_video(path: str, location: str, index: int | None = None) -> tuple[Inpu
     return container, stream
 
 
-def _why_not_open(location: str, error: Exception) -> str:
-    if isinstance(error, av.ArgumentError):
-        return "is not in a video format that videoxl reads"
+def _not_read(path: str, location: str) -> VideoError:
+    found = convert_advice(path, location)
+    if found is None:
+        return VideoError(f"{path}: is not in a video format that videoxl reads", GIVE_A_VIDEO)
+    name, advice = found
+    return VideoError(f"{path}: is {name}, a format that videoxl does not read", advice)
+
+
+def _why_not_open(location: str) -> str:
     if _is_mp4(location):
         return "the file is incomplete or damaged: its index (the 'moov' part) cannot be read"
     return "is not a video, or its header is damaged"

@@ -3,6 +3,7 @@
 import heapq
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -28,11 +29,17 @@ class PyAVReader:
 
     Seeks to the key frame before a wanted frame where that skips something. Seeking by presentation time is not exact
     in MP4 (its index is by decoding time), so the place where a seek lands is checked.
+
+    Args:
+        request: what is wanted.
+        alive: called now and then while working.
+        end: time stamp of the frame at which the file is taken to end; None for all of it.
     """
 
-    def __init__(self, request: DecodeRequest, alive: Callable[[int], None]) -> None:
+    def __init__(self, request: DecodeRequest, alive: Callable[[int], None], end: int | None = None) -> None:
         self._request = request
         self._alive = alive
+        self._end = end
         facts = request.facts
         self._pts = facts.pts
         self._wanted = {int(facts.pts[i]): p for p, i in enumerate(request.indices) if p >= request.first}
@@ -44,6 +51,7 @@ class PyAVReader:
         self._skip_to: int | None = None  # time stamp of the packet that is decoded next
         self._reformatter = VideoReformatter()
         self._last = -1  # number of the last frame that the decoder gave
+        self._size: tuple[int, int] | None = None  # of that frame
         self._open()
 
     def __iter__(self) -> Iterator[Picture]:
@@ -74,7 +82,11 @@ class PyAVReader:
                 pts = frame.dts if frame.pts is None else frame.pts
                 if pts is None:
                     continue
+                before, size = self._last, self._size
                 self._last = max(self._last, int(np.searchsorted(self._pts, pts, side="right")) - 1)
+                self._size = (frame.width, frame.height)
+                if self._size != size and size is not None:
+                    yield from self._held_back(before, pts)
                 if (found := self._wanted.pop(pts, None)) is not None:
                     yield found, self._picture(frame), bool(frame.is_corrupt)
                 passed = self._last - target
@@ -83,6 +95,19 @@ class PyAVReader:
             else:
                 return
             position = int(np.searchsorted(self._request.indices, self._last, side="right"))
+
+    def _held_back(self, before: int, pts: int) -> Iterator[Picture]:
+        """Yield the wanted pictures between frame number `before` and `pts`, where the size changes.
+
+        Some decoders drop what they still hold of the old size, such as MPEG-2 the last frame. It is read again, from
+        a file that ends there.
+        """
+        numbers = range(before + 1, int(np.searchsorted(self._pts, pts)))
+        lost = [self._wanted.pop(int(self._pts[n])) for n in numbers if int(self._pts[n]) in self._wanted]
+        if lost and self._end is None:
+            request = replace(self._request, indices=self._request.indices[lost], first=0)
+            for place, picture, is_damaged in PyAVReader(request, self._alive, end=pts):
+                yield lost[place], picture, is_damaged
 
     def _open(self) -> None:
         facts = self._request.facts
@@ -141,6 +166,9 @@ class PyAVReader:
                 yield from self._drain()
                 continue
             pts = packet.dts if packet.pts is None else packet.pts  # as in the facts
+            if self._end is not None and pts is not None and pts >= self._end and packet.is_keyframe:
+                yield from self._decode_packet(None)
+                return
             if self._request.keyframes_only and pts not in self._wanted:
                 continue
             if self._skip_to is not None and pts is not None:

@@ -9,6 +9,7 @@ import os
 from typing import Literal
 
 from ..errors import VideoError
+from ..files import local_path
 from ..machine import num_cores
 from ..options import Mode
 from .checks import check_file
@@ -30,12 +31,12 @@ class Video:
     """A local video file.
 
     Args:
-        path: the file. Playlists, network addresses and still pictures are refused.
+        path: the file, or its file URL. Playlists, network addresses and still pictures are refused.
         decoder: "auto" reads with decord where it is installed and right, else with PyAV; "decord" and "pyav" insist.
         stream: index of the video stream to read, for a file that has several; None for FFmpeg's choice.
 
     Attributes:
-        path: as given.
+        path: as given; of a URL, the path that it stands for.
         duration: seconds from the start to the end of the last readable frame.
         fps: average frames per second.
         width, height: size in square pixels as shown, after pixel aspect and rotation.
@@ -53,7 +54,7 @@ class Video:
     def __init__(self, path: str | os.PathLike[str], decoder: Decoder = "auto", stream: int | None = None) -> None:
         if decoder not in ("auto", "decord", "pyav"):
             raise VideoError(f"decoder {decoder!r} is not known", "Choose 'auto', 'decord' or 'pyav'.")
-        self.path = os.fspath(path)
+        self.path = local_path(path)
         self._facts = facts = _probe(self.path, check_file(path), stream)
         self._decoder = decoder
         self.duration = facts.duration

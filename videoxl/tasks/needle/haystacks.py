@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import RunError, VideoError
+from ...files import local_path
 from ...video.checks import looks_like_video
 from ...video.identity import content_digest
 from ...video.sampling import SamplingPlan
@@ -75,7 +76,7 @@ def open_haystacks(text: str, one_a_second: bool, stream: int | None = None) -> 
         return (Haystack(text, Synthetic(int(seed or 0)), one_a_second, text),)
     if not text:
         raise RunError("no haystack is named", "Give a video, a folder with videos, or synthetic:SEED.")
-    path = Path(text)
+    path = Path(local_path(text))
     if not path.is_dir():
         return (_of_file(path, one_a_second, stream),)
     found = []

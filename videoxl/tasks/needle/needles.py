@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ...errors import RunError, VideoError
-from ...files import asset
+from ...files import asset, local_path
 from ...video.video import Video
 from ...world.cards import COLOURS, KINDS, SHAPES, Card, plain_card
 
@@ -72,7 +72,7 @@ def load_needles(source: str | Path) -> tuple[Needle, ...]:
     Raises:
         RunError: the file or a picture cannot be read, or a needle lacks something; the message names it.
     """
-    path = bundled_file() if source == BUNDLED else Path(source)
+    path = bundled_file() if source == BUNDLED else Path(local_path(source))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -109,7 +109,7 @@ def _parsed(text: str, path: Path) -> Iterator[Needle]:
             where = f"{path}, needle {number}"
             _require(entry, ("path", "prompt", "answer"), where)
             needle = _with_options(_text(entry, "prompt", where), _text(entry, "answer", where), where)
-            given = str(entry["path"])  # the published file's is relative to another folder than its own
+            given = local_path(str(entry["path"]))  # the published file's is relative to another folder than its own
             beside = (path.parent / given).is_file() or not (path.parent / Path(given).name).is_file()
             file = _existing(path.parent, given if beside else Path(given).name, where)
             yield replace(needle, name=f"{number}-{file.stem}", image=file)
@@ -212,7 +212,7 @@ def _card(entry: Any, where: str) -> Card:
 
 
 def _existing(folder: Path, name: Any, where: str) -> Path:
-    file = folder / str(name)
+    file = folder / local_path(str(name))
     if not file.is_file():
         raise RunError(f"{where}: there is no file {file}", "Paths are relative to the needle file.")
     return file

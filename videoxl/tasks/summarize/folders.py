@@ -15,6 +15,7 @@ from ...video.checks import looks_like_video
 _ENDINGS = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".m2ts", ".mpg", ".mpeg", ".flv"),
     *(".f4v", ".ogv", ".wmv", ".asf", ".3gp", ".3g2", ".vob"),
+    *(".h264", ".hevc", ".y4m", ".mxf", ".dv", ".ivf", ".nut", ".rm"),  # not read: the reason says how to convert them
 )
 _SEPARATORS = re.escape(os.sep + (os.altsep or ""))
 _ANYWHERE = re.compile(rf"(?:^|(?<=[{_SEPARATORS}]))\*\*(?:[{_SEPARATORS}]+|$)")

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...clock import seconds_of
 from ...errors import RunError
+from ...files import local_path
 from ...runs.job import Item
 from .folders import look_through, matching
 from .names import item_key
@@ -84,7 +85,7 @@ def read_inputs(arguments: Sequence[str], output: Path) -> Inputs:
     """
     found = Inputs()
     for argument in arguments:
-        for path in _expand(argument, found.unreadable):
+        for path in _expand(local_path(argument), found.unreadable):
             if os.path.isdir(path):
                 below = look_through(_plain(path), output)
                 found.sources.extend(Source(video, video) for video in below.videos)
@@ -165,7 +166,7 @@ def _source(place: str, row: dict[str, Any], id: str, folder: Path) -> Source:
     video, prompt = row.get("video"), row.get("prompt")
     if not isinstance(video, str) or not isinstance(prompt, str | None):
         raise RunError(f"{place}: has no video, or a prompt that is no text", _KNOWN)
-    path = str(folder / video)
+    path = str(folder / local_path(video))
     return Source(
         id=id or path,
         path=path,
