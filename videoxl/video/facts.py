@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+
+Transfer = Literal["sdr", "pq", "hlg"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class VideoFacts:
         decord_problem: why decord would read this file wrongly; None where nothing speaks against it.
         decord_installed: whether the decoding process can find decord.
         streams: the streams of moving pictures in the file, one of them chosen.
+        transfer: how codes mean light; "pq" and "hlg" are HDR, which is shown as SDR.
+        interlaced: whether pictures may be woven from two moments; each is shown at the first of them.
+        has_alpha: whether pictures may be transparent; they are shown over white.
     """
 
     path: str
@@ -73,6 +78,9 @@ class VideoFacts:
     decord_problem: str | None
     decord_installed: bool
     streams: tuple[StreamInfo, ...] = ()
+    transfer: Transfer = "sdr"
+    interlaced: bool = False
+    has_alpha: bool = False
 
     @property
     def stream(self) -> int:
