@@ -6,12 +6,15 @@ It writes one file of each kind, or of those named. The tests import the functio
 """
 
 import argparse
+import functools
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av.stream import Disposition
+from av.video.reformatter import ColorPrimaries, ColorTrc
+from PIL import Image
 
 FPS = 10
 
@@ -43,6 +46,91 @@ def with_cover(path: Path, length: int = 10) -> Path:
     return path
 
 
+def hdr(
+    path: Path, transfer: ColorTrc = ColorTrc.SMPTE2084, patches: np.ndarray | None = None, tagged: bool = True
+) -> Path:
+    """Write columns of colours in 10 bit, each 32 pixels wide.
+
+    Args:
+        path: of the file.
+        transfer: what the codes mean: PQ or HLG.
+        patches: float [n, 3], R'G'B' codes from 0 to 1 in BT.2020; reference white (203 nits) and black if None.
+        tagged: whether the matrix is.
+    """
+    white = 0.75 if transfer == ColorTrc.ARIB_STD_B67 else 0.5807
+    patches = np.array([[white] * 3, [0.0] * 3]) if patches is None else patches
+    luma = patches @ (0.2627, 0.6780, 0.0593)
+    blue, red = (patches[:, 2] - luma) / 1.8814, (patches[:, 0] - luma) / 1.4746
+    planes = [64 + 876 * luma, 512 + 896 * blue, 512 + 896 * red]
+    frame = av.VideoFrame(32 * len(patches), 32, "yuv420p10le")
+    for plane, codes in zip(frame.planes, planes, strict=True):
+        line = np.zeros(plane.line_size // 2, "<u2")
+        line[: plane.width] = np.repeat(np.round(codes), plane.width // len(patches))
+        plane.update(np.tile(line, plane.height).tobytes())
+    tags = {"color_trc": transfer, "color_primaries": ColorPrimaries.BT2020, "colorspace": 9 if tagged else 2}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx265", rate=FPS, options={"x265-params": "lossless=1:log-level=error"})
+        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p10le"
+        for name, value in tags.items():
+            setattr(stream.codec_context, name, value)
+            setattr(frame, name, value)
+        for number in range(4):
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def moving_bar(field: int, width: int = 160, height: int = 96) -> np.ndarray:
+    """Return uint8 [h, w, 3]: a bright bar that has moved 4 pixels a field, over a ramp that stands still."""
+    picture = np.repeat(np.linspace(20, 120, height)[:, None], width, axis=1)
+    left = 4 * field % (width - 24)
+    picture[:, left : left + 24] = 230
+    return np.repeat(picture[..., None], 3, axis=2).astype(np.uint8)
+
+
+def interlaced(path: Path, codec: str = "libx264", length: int = 40) -> Path:
+    """Write 25 pictures a second of which even lines are of a later moment than odd ones; a key frame every 8."""
+    options = {
+        "libx264": {"x264-params": "bff=1:keyint=8:scenecut=0:bframes=2", "crf": "5"},
+        "mpeg2video": {"flags": "+ildct+ilme", "g": "8", "qmin": "1", "q": "1"},
+    }
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options[codec])
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for number in range(length):
+            picture = moving_bar(2 * number + 1)
+            picture[1::2] = moving_bar(2 * number)[1::2]
+            frame = _frame(picture, "rgb24", number, 25).reformat(format="yuv420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def transparent(path: Path, codec: str = "png", pix_fmt: str = "rgba") -> Path:
+    """Write pictures in three parts: red, the same red half transparent, and black that cannot be seen."""
+    picture = np.zeros((48, 96, 4), np.uint8)
+    picture[:, :32], picture[:, 32:64] = (200, 40, 40, 255), (200, 40, 40, 128)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=FPS, options={"auto-alt-ref": "0"} if codec == "libvpx" else {})
+        stream.width, stream.height, stream.pix_fmt = 96, 48, pix_fmt
+        for number in range(6):
+            container.mux(stream.encode(_frame(picture, "rgba", number, FPS).reformat(format=pix_fmt)))
+        container.mux(stream.encode(None))
+    return path
+
+
+def transparent_gif(path: Path) -> Path:
+    """Write an animated GIF whose right half cannot be seen."""
+    pictures = []
+    for level in (200, 201, 202):
+        picture = np.zeros((48, 96, 4), np.uint8)
+        picture[:, :48] = (level, 40, 40, 255)
+        pictures.append(Image.fromarray(picture))
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100, disposal=2)
+    return path
+
+
 def _add_stream(container: av.container.OutputContainer, size: tuple[int, int], rate: int) -> av.VideoStream:
     stream = container.add_stream("libx264", rate=rate)
     stream.width, stream.height = size
@@ -59,6 +147,15 @@ def _frame(picture: np.ndarray, pix_fmt: str, number: int, rate: int) -> av.Vide
 KINDS = {
     "two_streams.mp4": two_streams,
     "with_cover.mp4": with_cover,
+    "pq.mp4": hdr,
+    "hlg.mp4": functools.partial(hdr, transfer=ColorTrc.ARIB_STD_B67),
+    "interlaced.mp4": interlaced,
+    "interlaced.ts": functools.partial(interlaced, codec="mpeg2video"),
+    "png.mov": transparent,
+    "qtrle.mov": functools.partial(transparent, codec="qtrle", pix_fmt="argb"),
+    "vp8.webm": functools.partial(transparent, codec="libvpx", pix_fmt="yuva420p"),
+    "vp9.webm": functools.partial(transparent, codec="libvpx-vp9", pix_fmt="yuva420p"),
+    "transparent.gif": transparent_gif,
 }
 
 

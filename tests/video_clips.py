@@ -8,6 +8,9 @@ from types import ModuleType
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from videoxl.video.tone_mapping import scaled_codes, to_sdr, transfer_of
 
 
 def load_script(name: str) -> ModuleType:
@@ -77,7 +80,11 @@ def decode_in_order(path: Path, width: int, height: int) -> tuple[np.ndarray, np
             for frame in frames:
                 turned = int(frame.rotation) % 180 != 0
                 size = (height, width) if turned else (width, height)
-                picture = np.rot90(frame.reformat(*size, "rgb24").to_ndarray(), int(frame.rotation) // 90)
+                if (transfer := transfer_of(frame)) == "sdr":
+                    picture = frame.reformat(*size, "rgb24").to_ndarray()
+                else:  # what its colours are is tested elsewhere
+                    picture = to_sdr(scaled_codes(VideoReformatter(), frame, *size), transfer)
+                picture = np.rot90(picture, int(frame.rotation) // 90)
                 times.append(float(frame.pts * stream.time_base - start))
                 means.append(block_means(picture[None])[0])
     order = np.argsort(times, kind="stable")

@@ -8,6 +8,7 @@ The file is opened only in a child process, so that a hang or a crash of a decod
     timeline  child: where a file's clock jumps, and times that go on all the same
     probe     child: the facts about a file (`VideoFacts`), from its packets
     sampling  which frames to read (`SamplingPlan`)
+    tone_mapping, deinterlace, transparency   child: pictures that need more than decoding
     pyav_reader, decord_reader   child: the two decoders
     worker    child: its main function
     process   parent: starts the child, receives from it, ends it

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+
+Transfer = Literal["sdr", "pq", "hlg"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ class VideoFacts:
         decord_installed: whether the decoding process can find decord.
         segments: how its clock jumps; none where it runs on.
         streams: the streams of moving pictures in the file, one of them chosen.
+        transfer: how codes mean light; "pq" and "hlg" are HDR, which is shown as SDR.
+        interlaced: whether pictures may be woven from two moments; each is shown at the first of them.
+        has_alpha: whether pictures may be transparent; they are shown over white.
     """
 
     path: str
@@ -90,6 +95,9 @@ class VideoFacts:
     decord_installed: bool
     segments: tuple[Segment, ...] = ()
     streams: tuple[StreamInfo, ...] = ()
+    transfer: Transfer = "sdr"
+    interlaced: bool = False
+    has_alpha: bool = False
 
     @property
     def stream(self) -> int:

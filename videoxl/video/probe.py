@@ -20,10 +20,13 @@ from av.video.stream import VideoStream
 
 from ..errors import VideoError
 from .checks import GET_ANOTHER_COPY
+from .deinterlace import is_interlaced
 from .facts import VideoFacts, count_frames
 from .opening import demux, is_flush, open_video
 from .streams import choice_warning, moving_streams, stream_infos
 from .timeline import ClockWatch, Timeline, join_clocks, jump_warning
+from .tone_mapping import transfer_of
+from .transparency import decoder_of, has_alpha
 
 _DECORD_CONTAINERS = ("mov", "matroska")
 _DECORD_MAX_GOP_PIXELS = 4e9  # about 4300 pictures of 1280x720; decord cannot say that it is still working
@@ -138,7 +141,8 @@ def _facts(
     in_gaps = _missing_in_gaps(pts) if damaged else 0
     if in_gaps:
         warnings.append(f"the file is damaged, about {count_frames(in_gaps)} missing")
-    decord_problem = _decord_problem(container, stream, packets, _longest_gop(keyframes) * first.width * first.height)
+    gop_pixels = _longest_gop(keyframes) * first.width * first.height
+    decord_problem = _decord_problem(container, stream, packets, gop_pixels, first)
     if timeline.segments:
         decord_problem = "its clock was reset"
         warnings.append(jump_warning([segment.begin * float(time_base) - start for segment in timeline.segments[1:]]))
@@ -168,6 +172,9 @@ def _facts(
         decord_installed=importlib.util.find_spec("decord") is not None,
         segments=timeline.segments,
         streams=streams,
+        transfer=transfer_of(first),
+        interlaced=is_interlaced(stream, first),
+        has_alpha=has_alpha(first),
     )
 
 
@@ -188,10 +195,11 @@ def _first_picture(path: str, location: str, index: int, alive: Callable[[], Non
     """Decode one picture: its size and rotation are true, those in the header need not be."""
     container, stream = open_video(path, location, index)
     with container:
+        decoder = decoder_of(stream)
         for number, packet in enumerate(demux(container, [stream])):
             alive()
             try:
-                frames = stream.decode(packet)
+                frames = decoder.decode(packet)
             except av.FFmpegError:
                 frames = []
             if frames:
@@ -235,7 +243,9 @@ def _missing_in_gaps(pts: np.ndarray) -> int:
     return missing if missing > 1 else 0  # one may be a matter of rounding where two recordings were joined
 
 
-def _decord_problem(container: InputContainer, stream: VideoStream, packets: _Packets, gop_pixels: int) -> str | None:
+def _decord_problem(
+    container: InputContainer, stream: VideoStream, packets: _Packets, gop_pixels: int, first: VideoFrame
+) -> str | None:
     """Return why decord would read the file wrongly or not at all; None where nothing is known against it."""
     name = _container_name(container)
     problems = {
@@ -246,6 +256,9 @@ def _decord_problem(container: InputContainer, stream: VideoStream, packets: _Pa
         "decord seeks wrongly in open GOPs": packets.open_gop,
         "the first frame is not a key frame": not packets.keyframes[0],
         "decord chooses among video streams by itself": len(moving_streams(container)) > 1,
+        "decord shows HDR too dark": transfer_of(first) != "sdr",
+        "decord weaves two moments into one picture": is_interlaced(stream, first),
+        "decord shows hidden colours for transparency": has_alpha(first),
         "decord cannot open a file without a duration": not container.duration,
         "key frames are too far apart for decord": gop_pixels > _DECORD_MAX_GOP_PIXELS,
     }

@@ -11,9 +11,12 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
+from .deinterlace import deinterlaced, of_one_moment
 from .facts import DecodeRequest
 from .opening import demux, is_flush, open_video
 from .timeline import rebase
+from .tone_mapping import scaled_codes, to_sdr
+from .transparency import decoder_of, over_white
 
 Picture = tuple[int, np.ndarray, bool]  # position in the request, uint8 [h, w, 3], shows damage
 
@@ -79,7 +82,7 @@ class PyAVReader:
             self._approach(target)
             for frame in self._frames:
                 self._alive(1)
-                pts = frame.dts if frame.pts is None else frame.pts
+                pts = _pts(frame)
                 if pts is None:
                     continue
                 before, size = self._last, self._size
@@ -112,7 +115,7 @@ class PyAVReader:
     def _open(self) -> None:
         facts = self._request.facts
         self._container, self._stream = open_video(facts.path, facts.location, facts.stream)
-        self._codec = self._stream.codec_context
+        self._codec = decoder_of(self._stream)
         self._codec.thread_count = self._request.threads
         self._codec.thread_type = "AUTO" if self._request.threads > 1 else "SLICE"
         packets = demux(self._container, [self._stream])
@@ -120,11 +123,18 @@ class PyAVReader:
 
     def _start_decoding(self, packets: Iterator[Packet | None]) -> None:
         self._frames = self._decode(packets)
+        if self._request.facts.interlaced:
+            if self._request.keyframes_only:
+                self._frames = (of_one_moment(None, frame, None) for frame in self._frames)
+            else:
+                self._frames = deinterlaced(self._frames, lambda frame: _pts(frame) in self._wanted)
         self._last = -1
         self._fed = -math.inf
 
     def _approach(self, target: int) -> None:
         """Seek to the key frame that `target` needs, if that is ahead of the frames decoded next."""
+        if self._request.facts.interlaced:  # it is shown by the help of its neighbours
+            target = max(0, target - 1)
         key = int(self._key_before[target])
         if key <= self._last + _MIN_SEEK:
             return
@@ -199,8 +209,18 @@ class PyAVReader:
         turns = self._request.facts.rotation // 90 % 4
         if turns % 2:
             width, height = height, width
-        rgb = self._reformatter.reformat(frame, width, height, "rgb24", interpolation="BICUBIC")
-        return np.rot90(rgb.to_ndarray(), turns)
+        facts = self._request.facts
+        if facts.has_alpha:
+            frame = over_white(frame)
+        if facts.transfer == "sdr":
+            picture = self._reformatter.reformat(frame, width, height, "rgb24", interpolation="BICUBIC").to_ndarray()
+        else:
+            picture = to_sdr(scaled_codes(self._reformatter, frame, width, height), facts.transfer)
+        return np.rot90(picture, turns)
+
+
+def _pts(frame: VideoFrame) -> int | None:
+    return frame.dts if frame.pts is None else frame.pts
 
 
 def _put_back(packet: Packet, packets: Iterator[Packet]) -> Iterator[Packet]:
