@@ -71,9 +71,11 @@ class NeedleDisplay:
             self._at_work[_cell(event.item.data)] = f"{event.amount.done}/{event.amount.total}"
         elif isinstance(event, ItemDone):
             self._finished = event  # shown once the progress that comes with it is known
-        elif isinstance(event, ItemFailed) and event.final:
-            self._failed.add(_cell(event.item.data))
+        elif isinstance(event, ItemFailed):
             self._at_work.pop(_cell(event.item.data), None)
+            if not event.final:
+                return
+            self._failed.add(_cell(event.item.data))
             self._line(f"{event.item.name}: failed: {event.message}", always=True)
         elif isinstance(event, WorkerLost):
             self._line(f"worker {event.worker} {event.reason}", always=True)

@@ -246,6 +246,21 @@ def test_a_bound_on_memory_is_kept_to(summarize: Command, clips: Path, tmp_path:
     assert "what is free on the device has room for 0" in failures(tmp_path / "out")[0]["message"]
 
 
+def test_a_video_that_takes_too_long_fails_with_the_reason(summarize: Command, clips: Path, tmp_path: Path) -> None:
+    command = (clips / "b.mkv", "--out", tmp_path / "out")
+    result = summarize(*command, "--item-timeout", "0.02")  # opening it takes longer
+    assert result.exit_code == 1 and "took more than 0.02 s" in result.stderr
+    (failure,) = failures(tmp_path / "out")
+    assert (failure["error"], failure["path"]) == ("ItemTimeout", str(clips / "b.mkv"))
+    assert summarize(*command, "--retry-failed", "--item-timeout", "10:00").exit_code == 0
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "soon", "nan"])
+def test_a_limit_that_is_none_is_refused(summarize: Command, clips: Path, tmp_path: Path, limit: str) -> None:
+    result = summarize(clips / "b.mkv", "--out", tmp_path / "out", "--item-timeout", limit)
+    assert result.exit_code == 2 and "--item-timeout" in result.stderr and not (tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
 def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(
     summarize: Command, whole: tuple[Path, Result], clips: Path, tmp_path: Path, model_folder: Path

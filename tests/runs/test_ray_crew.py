@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from run_jobs import Squares, end_by_themselves, numbers
+from run_jobs import Faulty, Squares, end_by_themselves, numbers
 
 from videoxl.errors import CheckpointError, RunError
 from videoxl.runs.engine import load_results, run, state
@@ -85,6 +85,17 @@ def test_items_that_fail_and_that_end_their_workers(cluster: RayCluster, tmp_pat
     assert finals == [False, True]
     assert {event.item.key for event in events if isinstance(event, ItemProgress)} == {"slow"}
     assert end_by_themselves(squares.processes())
+
+
+def test_an_item_that_hangs_costs_itself_only(cluster: RayCluster, tmp_path: Path) -> None:
+    job = Faulty(tmp_path / "begun")
+    job.folder.mkdir()
+    items = [Item("hung", {"raise": "hang"}), *numbers(4)]
+    summary = run(tmp_path / "run", {}, items, job, employer=cluster, item_timeout=8.0)
+    assert (summary.done, summary.failed) == (4, 1)
+    (failure,) = state(tmp_path / "run").failures
+    assert (failure.key, failure.error) == ("hung", "ItemTimeout")
+    assert end_by_themselves({pid for pid, key in job.begun() if key == "hung"})
 
 
 def test_what_cannot_be_set_up_ends_the_run(

@@ -31,6 +31,13 @@ from videoxl.tasks.needle.watcher import Watcher, Work
 from videoxl.video.sources import WithInserted
 from videoxl.world.synthetic import Synthetic
 
+# A program that is started in the background of a script ignores Ctrl-C; the suite may run there.
+HEEDFUL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from videoxl.cli.main import app
+app()
+"""
 COLOURS = ["red", "blue", "green", "black", "white"]
 FIVE = [
     {"card": {"kind": "shape", "text": shape, "colour": colour, "ink": "orange"}, "question": f"What is {shape}?",
@@ -199,20 +206,23 @@ def test_other_settings_are_refused_and_named(
 def test_kills_lose_and_double_nothing(settings: NeedleSettings, tmp_path: Path) -> None:
     run_needles(tmp_path / "whole", settings)
     command = [
-        sys.executable, "-c", "from videoxl.cli.main import app; app()", "needle", "--model", settings.model,
+        sys.executable, "-c", HEEDFUL, "needle", "--model", settings.model,
         "--needles", settings.needles, "--lengths", "6,11", "--depths", "0:100:50", "--ratio", "4",
         "--dtype", "float32", "--device", "auto", "--out", str(tmp_path / "run"),
     ]  # fmt: skip
     rng = random.Random(0)
-    for _ in range(3):  # the run engine's own tests kill more often
+    for sent in (signal.SIGKILL, signal.SIGINT):  # the run engine's own tests end it more often
         process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
         )
         assert process.stderr is not None
-        process.stderr.readline()  # a cell is done, or all of them were
+        process.stderr.readline()  # a cell is done
         time.sleep(rng.random() / 5)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        os.killpg(process.pid, sent)  # as a terminal does: to the worker too
+        _, errors = process.communicate(timeout=60)
+        if sent == signal.SIGINT:
+            assert process.returncode == 130 and errors.splitlines()[-1] == "interrupted"
+            assert "Traceback" not in errors and 1 < len(load_results(tmp_path / "run")) < 30
     run_needles(tmp_path / "run", settings)
     assert plain(tmp_path / "run") == plain(tmp_path / "whole")
 
