@@ -182,7 +182,7 @@ def summarize(
         answering = AnswerOptions(max_new_tokens)
         job = SummaryJob(folder, model, prompts, dtype.value, watching, answering, task=task, max_memory=max_memory)
         if not quiet:
-            _say_passed_over(found)
+            _say_left_out(found)
         if name in BUNDLED:
             _say_limits(task, task in JUDGED and chapter_prompt is None, quiet)
         employer = None
@@ -247,7 +247,7 @@ def _say_limits(task: str, means_nothing: bool, quiet: bool) -> None:
         )
 
 
-def _say_passed_over(found: "Inputs") -> None:
+def _say_left_out(found: "Inputs") -> None:
     for what, names in (
         ("passed over, no videos", found.passed_over),
         ("passed over, cannot be read", found.unreadable),

@@ -234,9 +234,9 @@ def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
         raise RunError(f"{path}: holds a run with other settings ({shown})", _OTHER_FOLDER)
 
 
-def _check_format(path: Path, old: int, new: int) -> None:
+def _check_format(path: Path, old: object, new: int) -> None:
     if old != new:
-        age = "an older" if old < new else "a newer"
+        age = "an older" if isinstance(old, int) and old < new else "a newer"
         raise RunError(
             f"{path}: this run was made by {age} videoxl, with other keys and rows (format {old}, now {new})",
             "Use another folder; what is in this one can still be read, and the videoxl that made it goes on with it.",

@@ -1,5 +1,6 @@
 """All summaries of a run, in its folder."""
 
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from ...checkpoints.loading import worker_devices
 from ...network.devices import device_kind
 from ...runs.elsewhere import Employer
 from ...runs.engine import RunSummary, load_results, run
-from ...runs.events import Event, ItemDone
+from ...runs.events import Event, ItemDone, ItemFailed
 from ...runs.rowfile import write_file
 from ...version import MEMORY_REVISION
 from .inputs import Source
@@ -68,7 +69,10 @@ def summarize(
 
     def told(event: Event) -> None:
         if isinstance(event, ItemDone):
+            _remove_texts(output, event.item.key)
             _write(output, event.rows, formats)
+        elif isinstance(event, ItemFailed) and event.final:
+            _remove_texts(output, event.item.key)
         report(event)
         if on_event is not None:
             on_event(event)
@@ -94,6 +98,13 @@ def summarize(
         )
         _write(output, load_results(output), formats)
     return summary
+
+
+def _remove_texts(output: Path, key: str) -> None:
+    """Remove what was written of a video before its file changed, whatever formats were asked for then."""
+    for ending in FORMATS:
+        with contextlib.suppress(OSError):
+            (output / ending / f"{key}.{ending}").unlink()
 
 
 def _write(output: Path, rows: list[dict[str, Any]], formats: Collection[str]) -> None:
