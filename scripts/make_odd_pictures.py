@@ -7,13 +7,16 @@ It writes one file of each kind, or of those named. The tests import the functio
 
 import argparse
 import functools
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import OutputContainer
 from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, ColorTrc
+from av.video.stream import VideoStream
 from PIL import Image
 
 FPS = 10
@@ -69,8 +72,8 @@ def hdr(
         plane.update(np.tile(line, plane.height).tobytes())
     tags = {"color_trc": transfer, "color_primaries": ColorPrimaries.BT2020, "colorspace": 9 if tagged else 2}
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx265", rate=FPS, options={"x265-params": "lossless=1:log-level=error"})
-        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p10le"
+        options = {"x265-params": "lossless=1:log-level=error"}
+        stream = _add_stream(container, (frame.width, frame.height), FPS, "libx265", "yuv420p10le", options)
         for name, value in tags.items():
             setattr(stream.codec_context, name, value)
             setattr(frame, name, value)
@@ -96,8 +99,7 @@ def interlaced(path: Path, codec: str = "libx264", length: int = 40) -> Path:
         "mpeg2video": {"flags": "+ildct+ilme", "g": "8", "qmin": "1", "q": "1"},
     }
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options=options[codec])
-        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        stream = _add_stream(container, (160, 96), 25, codec, options=options[codec])
         for number in range(length):
             picture = moving_bar(2 * number + 1)
             picture[1::2] = moving_bar(2 * number)[1::2]
@@ -112,8 +114,8 @@ def transparent(path: Path, codec: str = "png", pix_fmt: str = "rgba") -> Path:
     picture = np.zeros((48, 96, 4), np.uint8)
     picture[:, :32], picture[:, 32:64] = (200, 40, 40, 255), (200, 40, 40, 128)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=FPS, options={"auto-alt-ref": "0"} if codec == "libvpx" else {})
-        stream.width, stream.height, stream.pix_fmt = 96, 48, pix_fmt
+        options = {"auto-alt-ref": "0"} if codec == "libvpx" else {}
+        stream = _add_stream(container, (96, 48), FPS, codec, pix_fmt, options)
         for number in range(6):
             container.mux(stream.encode(_frame(picture, "rgba", number, FPS).reformat(format=pix_fmt)))
         container.mux(stream.encode(None))
@@ -131,10 +133,18 @@ def transparent_gif(path: Path) -> Path:
     return path
 
 
-def _add_stream(container: av.container.OutputContainer, size: tuple[int, int], rate: int) -> av.VideoStream:
-    stream = container.add_stream("libx264", rate=rate)
+def _add_stream(
+    container: OutputContainer,
+    size: tuple[int, int],
+    rate: int,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    options: dict[str, str] | None = None,
+) -> VideoStream:
+    stream = container.add_stream(codec, rate=rate, options=options or {})
+    assert isinstance(stream, VideoStream)
     stream.width, stream.height = size
-    stream.pix_fmt = "yuv420p"
+    stream.pix_fmt = pix_fmt
     return stream
 
 
@@ -144,7 +154,7 @@ def _frame(picture: np.ndarray, pix_fmt: str, number: int, rate: int) -> av.Vide
     return frame
 
 
-KINDS = {
+KINDS: dict[str, Callable[[Path], Path]] = {
     "two_streams.mp4": two_streams,
     "with_cover.mp4": with_cover,
     "pq.mp4": hdr,
