@@ -22,6 +22,7 @@ from worker_threads import Threads
 from videoxl import VideoXL
 from videoxl.cli.main import app
 from videoxl.errors import RunError
+from videoxl.planning.watch_plan import decode_size
 from videoxl.runs.engine import load_results
 from videoxl.tasks.needle.haystacks import open_haystacks
 from videoxl.tasks.needle.needles import load_needles
@@ -85,7 +86,7 @@ def test_shared_work_gives_the_memories_of_watching_each_video_by_itself() -> No
             for (keys, values), (naive_keys, naive_values) in zip(memory.layers, naive.layers, strict=True):
                 torch.testing.assert_close(keys, naive_keys, atol=1e-5, rtol=1e-5)
                 torch.testing.assert_close(values, naive_values, atol=1e-5, rtol=1e-5)
-    assert work.encoded == 9 + 40 + 2
+    assert work.encoded == 40 + 2  # the first 9 are among the 40
     # By hand, for 9 and then 40 frames: all; up to the needle and what follows; what is new and follows; all again.
     assert work.condensed == (11 + 3 + 8 + 6 + 2 + 2 + 9) + (42 + 3 + 39 + 37 + 2 + 2 + 40)
 
@@ -100,6 +101,27 @@ def test_a_fork_is_the_same_to_the_bit_as_feeding_all_frames_in_one_go() -> None
         alone = Watcher(model, 4, 32).watch(haystack, 20, needles, [place], Work())
         for pair, other in zip(memory.layers, alone.layers, strict=True):
             assert torch.equal(pair[0], other[0]) and torch.equal(pair[1], other[1])
+
+
+@pytest.mark.parametrize("one_a_second", [False, True], ids=["evenly", "one a second"])
+def test_each_frame_of_a_film_is_encoded_once_whatever_the_lengths(clip: Path, one_a_second: bool) -> None:
+    model, (needle,) = VideoXL(checkpoint()), load_needles("bundled")[:1]
+    (haystack,) = open_haystacks(str(clip), one_a_second)
+    watcher, work = Watcher(model, 4, 32), Work()
+    lengths = (2, 3, 5, 8) if one_a_second else (3, 5, 9, 40, 79, 80)
+    for length in (*lengths, *lengths):
+        memory = watcher.watch(haystack, length, [needle], [length // 2], work)
+        picture, plan = needle.picture(), haystack.frames(length)
+        (chunk,) = haystack.source.read(plan, len(plan), decode_size(model.config))
+        frames = [*chunk.frames]
+        encoded = [
+            model.encode_frames(frame[None]) for frame in (*frames[: length // 2], picture, *frames[length // 2 :])
+        ]
+        naive = model.condense(torch.cat(encoded), ratio=4)
+        for pair, naive_pair in zip(memory.layers, naive.layers, strict=True):
+            torch.testing.assert_close(pair, naive_pair, atol=1e-4, rtol=1e-4)
+    read = [index for length in lengths for index in haystack.frames(length).indices.tolist()]
+    assert work.encoded == len({*read}) + 1 < len(read)
 
 
 def test_a_run_has_a_row_a_trial_and_all_reports(settings: NeedleSettings, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Memories of videos that differ by their needles only, with what they share done once.
 
-A frame of the haystack goes through the vision tower once. Up to the first needle, all videos of one length are the
-same: their windows are condensed once, and each video goes on from a fork. What comes out is what watching each video
-by itself gives, to the bit where the device computes the same product the same way twice.
+A frame of the haystack goes through the vision tower once, whatever the lengths that it is in. Up to the first needle,
+all videos of one length are the same: their windows are condensed once, and each video goes on from a fork. What comes
+out is what watching each video by itself gives, but for the rounding of frames that are encoded in other batches.
 """
 
 from collections import OrderedDict
@@ -58,7 +58,7 @@ class Watcher:
 
     def __init__(self, model: VideoXL, ratio: int, room: int, most_needles: int = 1) -> None:
         self._model, self._ratio, self._room, self._most = model, ratio, room, most_needles
-        self._chunks: OrderedDict[tuple[str, bytes], Tensor] = OrderedDict()
+        self._frames: OrderedDict[tuple[str, int], Tensor] = OrderedDict()  # [p, hidden] of each
         self._needles: dict[str, Tensor] = {}
         self._shared: _Shared | None = None
 
@@ -121,31 +121,33 @@ class Watcher:
         return self._needles[needle.name]
 
     def _tokens(self, haystack: Haystack, frames: SamplingPlan, work: Work) -> Tensor:
-        """Return the visual tokens of frames [t, p, hidden], on the CPU; whole chunks, as far as they are known."""
-        at = np.split(np.arange(len(frames)), range(CHUNK_FRAMES, len(frames), CHUNK_FRAMES))
-        keys = [(haystack.name, frames.indices[part].tobytes()) for part in at]
-        missing = [part for key, part in zip(keys, at, strict=True) if key not in self._chunks]
-        if missing:
-            wanted = np.concatenate(missing)
-            plan = replace(frames, indices=frames.indices[wanted], times=frames.times[wanted])
-            read = 0
-            with haystack.source.read(plan, CHUNK_FRAMES, decode_size(self._model.config)) as stream:
-                for part, chunk in zip(missing, stream, strict=False):
-                    if not np.array_equal(chunk.indices, frames.indices[part]):
-                        break
-                    key = (haystack.name, frames.indices[part].tobytes())
-                    self._chunks[key] = self._model.encode_frames(chunk.frames).cpu()
-                    read += len(part)
-            work.encoded += read
-            if read < len(wanted):
-                raise VideoError(
-                    f"{haystack.name}: frames of this haystack are damaged, so needles would stand elsewhere than said",
-                    "Use a haystack that decodes to its end.",
-                )
-        tokens = torch.cat([self._chunks[key] for key in keys])
+        """Return the visual tokens of frames [t, p, hidden], on the CPU; those that are not known yet are made."""
+        keys = [(haystack.name, index) for index in frames.indices.tolist()]
+        missing = np.array([at for at, key in enumerate(keys) if key not in self._frames], np.int64)
+        if len(missing):
+            self._encode(haystack, replace(frames, indices=frames.indices[missing], times=frames.times[missing]), work)
+        tokens = torch.stack([self._frames[key] for key in keys])
         for key in keys:
-            self._chunks.move_to_end(key)
-        kept = sum(chunk.nbytes for chunk in self._chunks.values()) - tokens.nbytes
-        while kept > _KEPT_BYTES and len(self._chunks) > len(keys):
-            kept -= self._chunks.popitem(last=False)[1].nbytes
+            self._frames.move_to_end(key)
+        kept = sum(frame.nbytes for frame in self._frames.values()) - tokens.nbytes
+        while kept > _KEPT_BYTES and len(self._frames) > len(keys):
+            kept -= self._frames.popitem(last=False)[1].nbytes
         return tokens
+
+    def _encode(self, haystack: Haystack, frames: SamplingPlan, work: Work) -> None:
+        """Keep the visual tokens of frames."""
+        read = 0
+        with haystack.source.read(frames, CHUNK_FRAMES, decode_size(self._model.config)) as stream:
+            for chunk in stream:
+                if not np.array_equal(chunk.indices, frames.indices[read : read + len(chunk.indices)]):
+                    break
+                encoded = self._model.encode_frames(chunk.frames).cpu()
+                for index, tokens in zip(chunk.indices.tolist(), encoded, strict=True):
+                    self._frames[haystack.name, index] = tokens.clone()  # a view would hold all of the chunk
+                read += len(chunk.indices)
+        work.encoded += read
+        if read < len(frames):
+            raise VideoError(
+                f"{haystack.name}: frames of this haystack are damaged, so needles would stand elsewhere than said",
+                "Use a haystack that decodes to its end.",
+            )
