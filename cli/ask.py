@@ -98,10 +98,11 @@ def ask(
         # Lines of answers on a terminal say by themselves how far it is.
         with render.StatusLine(enabled=not quiet and as_lines and not sys.stdout.isatty()) as status:
             status.stage("answering")
+            neutral = loaded.neutral_attention(recalled.memory) if len(asked) > 1 else None
             for each in asked:
                 line = None if as_lines or json else render.AnswerLine()
                 on_piece = None if line is None else line.push
-                answer = loaded.ask(recalled.memory, each.text, options=answering, on_piece=on_piece)
+                answer = loaded.ask(recalled.memory, each.text, options=answering, on_piece=on_piece, neutral=neutral)
                 answers.append(answer)
                 status.count(len(answers), len(asked), "questions")
                 if line is not None:

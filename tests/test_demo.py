@@ -7,10 +7,13 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from videoxl import VideoXL
 from videoxl.cli.main import app
+from videoxl.options import Ratio
 from videoxl.video.video import Video
 from videoxl.world.cards import draw_card
 
@@ -82,6 +85,34 @@ def test_the_bundled_model_answers(question: str, answer: str, ratio: str) -> No
     assert (said["answer"], said["frames"], said["model"]) == (answer, 288, "videoxl-nano")
     *from_cache, hint = result.stderr.splitlines()
     assert len(from_cache) <= 1 and "--model video-xl-7b" in hint
+
+
+@pytest.fixture(scope="module")
+def watched() -> tuple[VideoXL, torch.Tensor, np.ndarray]:
+    """The bundled model, and the demo's visual tokens with the times of their frames."""
+    model, video = VideoXL.from_pretrained("videoxl-nano", device="cpu"), Video(DEMO)
+    plan = model.plan(video).frames
+    return model, torch.cat([model.encode_frames(chunk.frames) for chunk in video.read(plan)]), plan.times
+
+
+@pytest.mark.parametrize("ratio", ["auto", 2, 4, 8, 16])
+def test_evidence_is_when_the_card_is_on_screen(
+    watched: tuple[VideoXL, torch.Tensor, np.ndarray], ratio: Ratio
+) -> None:
+    model, tokens, times = watched
+    memory = model.condense(tokens, ratio=ratio, times=times)
+    neutral = model.neutral_attention(memory)
+    condensed = max(memory.ratios) / 4 - 1  # a VST may begin so many frames before the card, and end so many after it
+    for shown in make_demo.APPEARANCES:
+        first = model.ask(memory, shown.question, neutral=neutral).evidence[0]
+        assert first.start > shown.seconds - 1.1 * max(0, condensed) - 0.1, (shown.question, first)
+        assert first.end < shown.seconds + make_demo.CARD_SECONDS + 1.1 * max(1, condensed), (shown.question, first)
+        assert first.start < shown.seconds + make_demo.CARD_SECONDS and first.end >= shown.seconds
+    conversation = model.chat(memory)
+    for shown in make_demo.APPEARANCES:
+        first = conversation.ask(shown.question).evidence[0]
+        assert first.start < shown.seconds + make_demo.CARD_SECONDS and first.end >= shown.seconds
+    assert model.ask(model.slice(memory, end=60), "Is there a card?").evidence == ()
 
 
 def test_no_card_in_the_first_minute() -> None:

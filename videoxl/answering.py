@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from .checkpoints.parts import Checkpoint
 from .config import ModelConfig
 from .engine.answer import Answer, Likelihood, likelihoods, stream_answer, whole_answer
 from .engine.chat import Conversation
+from .engine.evidence import neutral_attention
 from .engine.generate import next_logits
 from .engine.text import Tokenizer, check_length, encode_question, encode_words
 from .engine.yes_no import yes_no_ids
@@ -107,13 +109,30 @@ class Answering:
         *,
         options: AnswerOptions | None = None,
         on_piece: Callable[[str], None] | None = None,
+        neutral: np.ndarray | None = None,
         **changes: Any,
     ) -> Answer:
         """Return the whole answer with its evidence; the arguments and errors are those of `answer`.
 
-        `on_piece` is called with each piece of the answer as it is generated.
+        `on_piece` is called with each piece of the answer as it is generated. `neutral`, from `neutral_attention`, need
+        not be found anew for every question about a memory.
         """
-        return whole_answer(*self._request(memory, question, options, changes), on_piece)
+        return whole_answer(*self._request(memory, question, options, changes), on_piece, neutral=neutral)
+
+    def neutral_attention(self, memory: VisualMemory) -> np.ndarray:
+        """Return the attention that a question about nothing pays to a memory, which evidence is compared with.
+
+        Returns:
+            float64 [slots].
+
+        Raises:
+            CheckpointError: the model has no tokenizer.
+            MemoryFileError: the memory was made by another model.
+            BudgetError: the device's memory ran out.
+        """
+        self._check_memory(memory)
+        with cpu_threads(self.device), within_memory(self.device):
+            return neutral_attention(self.language, self.tokenizer, self.config, memory)
 
     def chat(self, memory: VisualMemory) -> Conversation:
         """Return a conversation about a memory: questions may refer to earlier ones. The memory stays as it is.

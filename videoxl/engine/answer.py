@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 
 from ..config import ModelConfig
@@ -15,9 +16,7 @@ from ..network.qwen2 import VSTQwen2
 from ..options import AnswerOptions
 from .evidence import AttentionTrace, Evidence, find_evidence, neutral_attention
 from .generate import generate, read
-from .text import TextStream, Tokenizer, encode_question
-
-NEUTRAL_QUESTION = "Hello."
+from .text import TextStream, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,8 @@ class Answer:
         num_question_tokens: tokens read after the memory, chat markers included.
         num_answer_tokens: tokens generated, the end marker included.
         finished: whether the model ended the answer itself, rather than the limit on tokens.
-        evidence: stretches of the video that the answer comes from, best first; none if their times are unknown.
+        evidence: stretches of the video that the answer comes from, best first; none if their times are unknown, or if
+            it found nothing there.
         timings: seconds; "first_token" and "answer" (all of it, evidence included).
         token_ids: the tokens generated.
     """
@@ -118,15 +118,18 @@ def whole_answer(
     options: AnswerOptions,
     on_piece: Callable[[str], None] | None = None,
     past: Past | None = None,
+    neutral: np.ndarray | None = None,
 ) -> Answer:
     """Return the answer that `stream_answer` yields, with its evidence; the arguments and errors are the same.
 
     `on_piece` is called with each piece of the text as it comes, so that an answer can be shown before it is whole.
+    `neutral` is what `neutral_attention` returns for the memory, if it is known already.
     """
     started = time.perf_counter()
     first = 0.0
     pieces, tokens = [], []
-    trace = None if memory.spans is None else AttentionTrace(memory.length)
+    num_said = 0 if past is None else len(past.token_ids)
+    trace = None if memory.spans is None else AttentionTrace(memory.length, num_said)
     for piece, token_id in stream_answer(language, tokenizer, config, memory, question_ids, options, trace, past):
         first = first or time.perf_counter() - started
         pieces.append(piece)
@@ -136,8 +139,9 @@ def whole_answer(
     evidence: tuple[Evidence, ...] = ()
     if trace is not None:
         with cpu_threads(language.device), within_memory(language.device):
-            nothing = encode_question(tokenizer, config.prompt, NEUTRAL_QUESTION)
-            evidence = find_evidence(memory, trace.mean(), neutral_attention(language, memory, nothing))
+            if neutral is None:
+                neutral = neutral_attention(language, tokenizer, config, memory)
+            evidence = find_evidence(memory, trace.mean(), neutral)
     timings = {"first_token": first, "answer": time.perf_counter() - started}
     finished = bool(tokens) and tokens[-1] in config.eos_token_ids
     text = "".join(pieces).strip()

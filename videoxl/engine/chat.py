@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from ..config import ModelConfig
@@ -13,6 +14,7 @@ from ..network.qwen2 import VSTQwen2
 from ..options import AnswerOptions
 from ..planning.budget import DEFAULT_ROOM
 from .answer import Answer, Past, whole_answer
+from .evidence import neutral_attention
 from .text import Tokenizer, check_length, encode_next_question, encode_question
 
 
@@ -38,6 +40,7 @@ class Conversation:
         self._tokenizer = tokenizer
         self._config = config
         self._memory = memory
+        self._neutral: np.ndarray | None = None  # of the memory, whatever is said about it
         self.clear()
 
     def clear(self) -> None:
@@ -76,8 +79,10 @@ class Conversation:
             store = self._with_room(length, len(ids) + options.max_new_tokens)
         past = Past(store, self._said)
         try:
+            if self._neutral is None:
+                self._neutral = neutral_attention(self._language, self._tokenizer, self._config, self._memory)
             answer = whole_answer(
-                self._language, self._tokenizer, self._config, self._memory, ids, options, on_piece, past
+                self._language, self._tokenizer, self._config, self._memory, ids, options, on_piece, past, self._neutral
             )
         except BaseException:
             store.rewind(length)
