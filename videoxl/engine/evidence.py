@@ -84,7 +84,7 @@ class AttentionTrace:
 
 @torch.no_grad()
 def neutral_attention(
-    language: VSTQwen2, tokenizer: Tokenizer, config: ModelConfig, memory: VisualMemory
+    language: VSTQwen2, tokenizer: Tokenizer | None, config: ModelConfig, memory: VisualMemory
 ) -> np.ndarray:
     """Return what a question that is about nothing pays attention to before any answer, float64 [slots].
 
