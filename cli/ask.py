@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoxl.clock import clock_span
 from videoxl.errors import check_not_empty
-from videoxl.options import AnswerOptions, WatchOptions
+from videoxl.options import AnswerOptions, MemoryOptions
+from videoxl.timestamps import format_span
 
 from . import options, render
+from .memory_request import load_memory
 from .options import Dtype, SamplingMode
-from .recalling import recall
 
 if TYPE_CHECKING:
     from videoxl.model import Answer
+    from videoxl.tasks.memory_request import LoadedMemory
     from videoxl.tasks.questions import Question
-    from videoxl.tasks.recalling import Recalled
 
-WATCH, ANSWER = WatchOptions(), AnswerOptions()
+WATCH, ANSWER = MemoryOptions(), AnswerOptions()
 MODE = SamplingMode(WATCH.mode)
 
 
@@ -77,13 +77,13 @@ def ask(
     """
     with render.error_boundary(debug):
         began = time.perf_counter()
-        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
+        watching = MemoryOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
         answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
         asked = _questions(question, more, questions)
         if question is not None and os.path.isfile(question) and not os.path.exists(video):
             raise typer.BadParameter(f"{video!r} is no file, {question!r} is one: VIDEO comes first, then QUESTION.")
         texts = [each.text for each in asked]
-        loaded, recalled = recall(
+        loaded, loaded_memory = load_memory(
             video, watching, texts, answering, model=model, device=device, dtype=dtype, no_cache=no_cache, quiet=quiet
         )
         from videoxl.tasks.questions import answer_record
@@ -91,18 +91,20 @@ def ask(
         if evidence is not None:
             from videoxl.tasks.evidence_pictures import source_of, write_evidence
 
-            source = source_of(recalled, video)
+            source = source_of(loaded_memory, video)
 
         answers: list[Answer] = []
         as_lines = len(asked) > 1 or questions is not None
         # Lines of answers on a terminal say by themselves how far it is.
         with render.StatusLine(enabled=not quiet and as_lines and not sys.stdout.isatty()) as status:
             status.stage("answering")
-            neutral = loaded.neutral_attention(recalled.memory) if len(asked) > 1 else None
+            neutral = loaded.neutral_attention(loaded_memory.memory) if len(asked) > 1 else None
             for each in asked:
                 line = None if as_lines or json else render.AnswerLine()
                 on_piece = None if line is None else line.push
-                answer = loaded.ask(recalled.memory, each.text, options=answering, on_piece=on_piece, neutral=neutral)
+                answer = loaded.ask(
+                    loaded_memory.memory, each.text, options=answering, on_piece=on_piece, neutral=neutral
+                )
                 answers.append(answer)
                 status.count(len(answers), len(asked), "questions")
                 if line is not None:
@@ -112,8 +114,8 @@ def ask(
                     render.print_json_line(answer_record(each, answer))
                 else:
                     total = time.perf_counter() - began
-                    timings = recalled.timings | {"answer": answer.timings["answer"], "total": total}
-                    render.print_json(_result(answer, video, recalled, timings, model))
+                    timings = loaded_memory.timings | {"answer": answer.timings["answer"], "total": total}
+                    render.print_json(_result(answer, video, loaded_memory, timings, model))
         if evidence is not None:
             written = write_evidence(evidence, source, list(zip(texts, answers, strict=True)))
             if not quiet:
@@ -136,21 +138,23 @@ def _questions(question: str | None, more: list[str] | None, file: Path | None) 
 def _show_evidence(answer: "Answer", quiet: bool) -> None:
     if not quiet:
         for span in answer.evidence:
-            render.message(f"at {clock_span(span.start, span.end)}")
+            render.message(f"at {format_span(span.start, span.end)}")
 
 
-def _result(answer: "Answer", path: str, recalled: "Recalled", timings: dict[str, float], model: str) -> dict[str, Any]:
+def _result(
+    answer: "Answer", path: str, loaded_memory: "LoadedMemory", timings: dict[str, float], model: str
+) -> dict[str, Any]:
     """Return what `--json` prints."""
     from videoxl.tasks.questions import evidence_record
-    from videoxl.video.facts import stream_records
+    from videoxl.video.messages import stream_records
 
-    memory, video = recalled.memory, recalled.memory.video
+    memory, video = loaded_memory.memory, loaded_memory.memory.video
     return {
         "answer": answer.text,
         "evidence": evidence_record(answer),
         "video": video
         and {
-            "path": video.path if recalled.origin == "file" else path,
+            "path": video.path if loaded_memory.origin == "file" else path,
             "duration": round(video.duration, 3),
             "fps": round(video.fps, 3),
             "width": video.width,
@@ -160,7 +164,7 @@ def _result(answer: "Answer", path: str, recalled: "Recalled", timings: dict[str
         "frames": memory.num_frames,
         "visual_tokens": memory.num_visual_tokens,
         "ratio": max(memory.ratios, default=None),  # of every window: a policy of one ratio
-        "memory": {"from": recalled.origin, "slots": memory.length, "bytes": memory.num_bytes},
+        "memory": {"from": loaded_memory.origin, "slots": memory.length, "bytes": memory.num_bytes},
         "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
         "model": model,
     }

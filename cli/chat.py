@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from videoxl.clock import clock_span
 from videoxl.errors import VideoXLError
-from videoxl.options import AnswerOptions, WatchOptions
+from videoxl.options import AnswerOptions, MemoryOptions
+from videoxl.timestamps import format_span
 
 from . import options, render
+from .memory_request import load_memory
 from .options import Dtype, SamplingMode
-from .recalling import recall
 
 if TYPE_CHECKING:
     from videoxl.engine.chat import Conversation
 
-WATCH, ANSWER = WatchOptions(), AnswerOptions()
+WATCH, ANSWER = MemoryOptions(), AnswerOptions()
 MODE = SamplingMode(WATCH.mode)
 COMMANDS = (
     "/evidence: where in the video the last answer comes from. /save FILE: write the conversation, as JSON lines. "
@@ -54,12 +54,12 @@ def chat(
     FILE, /clear, /quit. Works in a pipe too.
     """
     with render.error_boundary(debug):
-        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
+        watching = MemoryOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
         answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
-        loaded, recalled = recall(
+        loaded, loaded_memory = load_memory(
             video, watching, (), answering, model=model, device=device, dtype=dtype, no_cache=no_cache, quiet=quiet
         )
-        conversation, failed = loaded.chat(recalled.memory), False
+        conversation, failed = loaded.chat(loaded_memory.memory), False
         for said in _lines():
             try:
                 if said == "/quit":
@@ -113,7 +113,7 @@ def _obey(command: str, conversation: "Conversation") -> None:
     elif name == "/evidence":
         spans = conversation.turns[-1][1].evidence if conversation.turns else ()
         for span in spans:
-            render.line(f"at {clock_span(span.start, span.end)}")
+            render.line(f"at {format_span(span.start, span.end)}")
         if not spans:
             render.message("no evidence")
     elif name == "/save" and argument.strip():

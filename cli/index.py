@@ -8,17 +8,17 @@ import typer
 
 from videoxl.errors import VideoXLError
 from videoxl.files import local_path
-from videoxl.options import WatchOptions
+from videoxl.options import MemoryOptions
 
 from . import options, render
+from .memory_request import user_cache
 from .options import Dtype, SamplingMode
-from .recalling import user_cache
 
 if TYPE_CHECKING:
     from videoxl.model import VideoXL
-    from videoxl.tasks.indexing import Indexed
+    from videoxl.tasks.index import IndexedVideo
 
-WATCH = WatchOptions()
+WATCH = MemoryOptions()
 MODE = SamplingMode(WATCH.mode)
 
 
@@ -61,9 +61,9 @@ def index(
     if int8 and output is None:
         raise typer.BadParameter("--int8 is about the file of --output: the cache keeps memories as they are.")
     with render.error_boundary(debug), render.StatusLine(enabled=not quiet) as status:
-        watching = WatchOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
+        watching = MemoryOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
         folder = options.model_folder(model, quiet)
-        from videoxl.tasks.indexing import index_video, memory_paths
+        from videoxl.tasks.index import index_video, memory_paths
 
         @functools.cache
         def load_model() -> "VideoXL":
@@ -77,10 +77,10 @@ def index(
         cache, failed = user_cache(), False
         for number, (video, path) in enumerate(zip(videos, paths, strict=True), 1):
             count = f" ({number} of {len(videos)})" if len(videos) > 1 else ""
-            on_watching = functools.partial(status.stage, f"watching {Path(video).name}{count}")
+            on_start = functools.partial(status.stage, f"watching {Path(video).name}{count}")
             try:
                 done = index_video(
-                    video, path, folder, watching, cache, load_model, file_dtype, on_watching, status.frames
+                    video, path, folder, watching, cache, load_model, file_dtype, on_start, status.frames
                 )
             except VideoXLError as error:
                 if len(videos) == 1:
@@ -90,25 +90,25 @@ def index(
                 failed = True
                 continue
             with status.paused():
-                for warning in done.recalled.warnings:
+                for warning in done.loaded_memory.warnings:
                     render.message(f"warning: {warning}")
                 _show(video, done, json)
         if failed:
             raise typer.Exit(1)
 
 
-def _show(video: str, done: "Indexed", json: bool) -> None:
+def _show(video: str, done: "IndexedVideo", json: bool) -> None:
     """Print one line about a memory: JSON, or words."""
-    from videoxl.video.facts import stream_records
+    from videoxl.video.messages import stream_records
 
-    memory = done.recalled.memory
+    memory = done.loaded_memory.memory
     ratio = max(memory.ratios, default=None)
     if json:
-        said: dict[str, Any] = {"video": video, "memory": str(done.path), "from": done.recalled.origin}
+        said: dict[str, Any] = {"video": video, "memory": str(done.path), "from": done.loaded_memory.origin}
         said |= {"streams": stream_records(memory.video.streams if memory.video else ())}
         said |= {"frames": memory.num_frames, "ratio": ratio, "slots": memory.length, "size_bytes": done.size}
         render.print_json_line(said | {"seconds": round(done.seconds, 3)})
     else:
         what = f"{memory.num_frames} frames, ratio {ratio}, {render.size(done.size)}"
-        how = "from cache" if done.recalled.origin == "cache" else f"{done.seconds:.1f} s"
+        how = "from cache" if done.loaded_memory.origin == "cache" else f"{done.seconds:.1f} s"
         render.line(f"{video} -> {done.path} ({what}, {how})")

@@ -8,13 +8,13 @@ from videoxl import __version__
 
 from .ask import ask
 from .chat import chat
+from .follow import watch
 from .index import index
 from .memory import app as memory_app
 from .models import app as models_app
 from .needle import app as needle_app
 from .runs import app as runs_app
 from .summarize import summarize
-from .watch import watch
 
 app = typer.Typer(
     name="videoxl",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoxl.clock import clock
 from videoxl.errors import MemoryFileError
 from videoxl.files import local_path
+from videoxl.timestamps import format_timestamp
 
 from . import options, render
 
@@ -28,9 +28,9 @@ def list_memories(json: options.Json = False, debug: options.Debug = False) -> N
     with render.error_boundary(debug):
         cache = _cache()
         files = cache.files()
-        said = [_said(file.path, file) for file in files]
+        metadata = [_said(file.path, file) for file in files]
         if json:
-            render.print_json(said)
+            render.print_json(metadata)
             return
         header = ["ID", "VIDEO", "LENGTH", "FRAMES", "RATIO", "MODEL", "SIZE", "USED"]
         rows = [
@@ -44,7 +44,7 @@ def list_memories(json: options.Json = False, debug: options.Debug = False) -> N
                 render.size(entry["size_bytes"]),
                 render.ago(time.time() - file.last_used),
             ]
-            for entry, file in zip(said, files, strict=True)
+            for entry, file in zip(metadata, files, strict=True)
         ]
         render.table(header, rows)
         total = sum(file.size for file in files)
@@ -55,28 +55,32 @@ def list_memories(json: options.Json = False, debug: options.Debug = False) -> N
 def show_memory(name: Name, json: options.Json = False, debug: options.Debug = False) -> None:
     """Show what a memory is of, after verifying all of it."""
     with render.error_boundary(debug):
-        from videoxl.memory.file import Contents
+        from videoxl.memory.file import MemoryFile
 
         path, file = _find(name)
-        with Contents(path) as contents:
+        with MemoryFile(path) as contents:
             contents.verify()
-        said = _said(path, file)
+        metadata = _said(path, file)
         if json:
-            render.print_json(said)
+            render.print_json(metadata)
             return
-        video = said["video"] or {}
+        video = metadata["video"] or {}
         rows = [
             ["video", video.get("path", "-")],
-            ["length", _length(said["video"])],
-            ["watched", _watched(said["options"])],
-            ["frames", str(said["frames"])],
-            ["ratio", str(said["ratio"] or "-")],
-            ["slots", str(said["slots"])],
-            ["model", f"{said['model']} ({said['fingerprint']}), {said['dtype']}{', in 8 bit' * said['is_quantised']}"],
-            ["made by", f"videoxl {said['version']}, revision {said['revision']} of what memories mean"],
-            ["sections", ", ".join(f"{name} {version}" for name, version in said["sections"].items()) or "-"],
-            ["size", render.size(said["size_bytes"])],
-            ["damage in the video", "; ".join(said["warnings"]) or "-"],
+            ["length", _length(metadata["video"])],
+            ["watched", _watched(metadata["options"])],
+            ["frames", str(metadata["frames"])],
+            ["ratio", str(metadata["ratio"] or "-")],
+            ["slots", str(metadata["slots"])],
+            [
+                "model",
+                f"{metadata['model']} ({metadata['fingerprint']}), {metadata['dtype']}"
+                f"{', in 8 bit' * metadata['is_quantised']}",
+            ],
+            ["made by", f"videoxl {metadata['version']}, revision {metadata['revision']} of what memories mean"],
+            ["sections", ", ".join(f"{name} {version}" for name, version in metadata["sections"].items()) or "-"],
+            ["size", render.size(metadata["size_bytes"])],
+            ["damage in the video", "; ".join(metadata["warnings"]) or "-"],
         ]
         render.table([path.name, ""], rows)
 
@@ -128,10 +132,10 @@ def export_memory(
     `videoxl ask FILE QUESTION` takes it in place of the video.
     """
     with render.error_boundary(debug):
-        from videoxl.memory.file import Contents, check_output
+        from videoxl.memory.file import MemoryFile, check_output
 
         check_output(output)
-        with Contents(_cache().find(id).path) as contents:
+        with MemoryFile(_cache().find(id).path) as contents:
             contents.verify()
             contents.copy(output)
 
@@ -155,30 +159,30 @@ def _find(name: str) -> "tuple[Path, CachedFile | None]":
 
 def _said(path: Path, file: "CachedFile | None") -> dict[str, Any]:
     """Return what `--json` prints of a memory; of a damaged one, little."""
-    from videoxl.memory.file import Contents
+    from videoxl.memory.file import MemoryFile
     from videoxl.memory.header import MemoryHeader
 
     header: MemoryHeader | None = None
     sections: dict[str, int] = {}
     if file is None or not file.is_damaged:
         try:
-            with Contents(path) as contents:
-                header = MemoryHeader.parse(contents.said, path)
+            with MemoryFile(path) as contents:
+                header = MemoryHeader.parse(contents.metadata, path)
                 sections = {name: section.version for name, section in contents.sections.items()}
         except MemoryFileError:
             if file is None:
                 raise
-    said = header.said() if header is not None else {}
+    metadata = header.metadata() if header is not None else {}
     kept = ("video", "options", "model", "fingerprint", "dtype", "is_quantised", "version", "revision", "warnings")
     return {
         "id": None if file is None else file.id,
         "path": str(path),
         "size_bytes": path.stat().st_size if file is None else file.size,  # another process may have removed it by now
         "used": None if file is None else file.last_used,
-        "frames": said.get("num_frames"),
-        "ratio": max(said.get("ratios") or [], default=None),
+        "frames": metadata.get("num_frames"),
+        "ratio": max(metadata.get("ratios") or [], default=None),
         "slots": header.length if header is not None else None,
-        **{name: said.get(name) for name in kept},
+        **{name: metadata.get(name) for name in kept},
         "sections": sections,
     }
 
@@ -189,11 +193,11 @@ def _watched(options: dict[str, Any] | None) -> str:
         return "-"
     rate = "any rate" if options["fps"] is None else f"at most {options['fps']:g} frames/s"
     whole = options["start"] is None and options["end"] is None
-    end = "the end" if options["end"] is None else clock(options["end"])
-    part = "" if whole else f", from {clock(options['start'] or 0)} to {end}"
+    end = "the end" if options["end"] is None else format_timestamp(options["end"])
+    part = "" if whole else f", from {format_timestamp(options['start'] or 0)} to {end}"
     return f"{options['mode']}, at most {options['max_frames']} frames, {rate}{part}"
 
 
 def _length(video: dict[str, Any] | None) -> str:
     """Return how long a video is; "-" if that is unknown."""
-    return "-" if video is None else clock(video["duration"])
+    return "-" if video is None else format_timestamp(video["duration"])

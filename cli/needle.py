@@ -133,9 +133,9 @@ def needle(
         from videoxl.checkpoints.loading import worker_devices
         from videoxl.tasks.needle.run import run_needles
 
-        from .needle_live import NeedleDisplay
+        from .needle_progress import NeedleProgress
 
-        with NeedleDisplay(settings, out, enabled=not quiet) as display:
+        with NeedleProgress(settings, out, enabled=not quiet) as display:
             devices = worker_devices(model, device, dtype.value, workers)
             summary = run_needles(out, settings, devices, item_timeout, display.on_event)
         _show(out, json)

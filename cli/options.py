@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 import typer
 
 from videoxl.checkpoints.hub import checkpoint_folder
-from videoxl.clock import seconds_of
 from videoxl.files import local_path
 from videoxl.options import parse_size
+from videoxl.timestamps import parse_timestamp
 
 
 class SamplingMode(StrEnum):
@@ -19,7 +19,7 @@ class SamplingMode(StrEnum):
 
     uniform = "uniform"
     keyframes = "keyframes"
-    steady = "steady"
+    steady = "fixed-rate"
 
 
 class Dtype(StrEnum):
@@ -34,7 +34,7 @@ class Dtype(StrEnum):
 def parse_seconds(text: str) -> float:
     """Return seconds from "90", "1:30" or "00:01:30.5"."""
     try:
-        return seconds_of(text)
+        return parse_timestamp(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a time. Give seconds, MM:SS or HH:MM:SS.") from None
 

@@ -83,7 +83,7 @@ class AnswerLine:
 
 @contextlib.contextmanager
 def error_boundary(debug: bool = False) -> Iterator[None]:
-    """Turn errors into one or two lines on stderr and an exit code; keep libraries from writing to the terminal.
+    """ItemContext errors into one or two lines on stderr and an exit code; keep libraries from writing to the terminal.
 
     Args:
         debug: show tracebacks, and let the libraries write.
@@ -176,7 +176,7 @@ class StatusLine:
             self._bar.update(self._task, description=printable(name), total=None, completed=0, detail="")
 
     def frames(self, progress: "Progress") -> None:
-        """Show how many frames are done; the `on_progress` of `VideoXL.watch`."""
+        """Show how many frames are done; the `on_progress` of `VideoXL.memorize`."""
         self.count(progress.frames_done, progress.frames_total, "frames")
 
     def count(self, done: int, total: int, what: str) -> None:

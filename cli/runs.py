@@ -36,9 +36,9 @@ def show_run(
             ["process", _process(now)],
         ]
         render.table(["run", str(folder)], rows)
-        if now.at_work:
+        if now.running_items:
             typer.echo()
-            running = [[str(item.worker), f"{item.seconds:.1f}", item.name] for item in now.at_work]
+            running = [[str(item.worker), f"{item.seconds:.1f}", item.name] for item in now.running_items]
             render.table(["WORKER", "SECONDS", "RUNNING"], running)
         if now.failures:
             typer.echo()
@@ -61,8 +61,9 @@ def _as_dict(now: RunState) -> dict[str, object]:
         "waiting": now.waiting,
         "seconds": round(now.seconds, 3),
         "process": now.process and {"pid": now.process[0], "host": now.process[1]},
-        "at_work": [
-            {"key": r.key, "name": r.name, "worker": r.worker, "seconds": round(r.seconds, 3)} for r in now.at_work
+        "running_items": [
+            {"key": r.key, "name": r.name, "worker": r.worker, "seconds": round(r.seconds, 3)}
+            for r in now.running_items
         ],
         "failures": [{"key": f.key, "name": f.name, "error": f.error, "message": f.message} for f in now.failures],
     }

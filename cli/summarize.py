@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoxl.checkpoints.hub import BUNDLED
-from videoxl.clock import clock
 from videoxl.errors import QuestionError, RunError
-from videoxl.options import AnswerOptions, WatchOptions
+from videoxl.options import AnswerOptions, MemoryOptions
+from videoxl.timestamps import format_timestamp
 
 from . import options, render
+from .memory_request import HINT
 from .options import Dtype, SamplingMode
-from .recalling import HINT
 
 if TYPE_CHECKING:
     from videoxl.runs.engine import RunSummary
     from videoxl.runs.state import Failure
     from videoxl.tasks.summarize.inputs import Inputs, Source
 
-WATCH, ANSWER = WatchOptions(), AnswerOptions()
+WATCH, ANSWER = MemoryOptions(), AnswerOptions()
 MODE = SamplingMode(WATCH.mode)
 _SHOWN = 60  # characters of a summary in the table
 _NAMED = 3  # of many inputs, in a message
@@ -154,7 +154,7 @@ def summarize(
     with render.error_boundary(debug), contextlib.ExitStack() as opened:
         if address is not None and engine is not Engine.ray:
             raise typer.BadParameter("--address is of a Ray cluster: it needs --engine ray.")
-        watching = WatchOptions(
+        watching = MemoryOptions(
             max_frames, fps, options.parse_ratio(ratio), mode=sampling.value, video_stream=video_stream
         )
         from videoxl.tasks.summarize.inputs import read_inputs
@@ -174,7 +174,7 @@ def summarize(
         from videoxl.tasks.summarize.job import SummaryJob
         from videoxl.tasks.summarize.report import REPORT
 
-        from .run_display import RunDisplay
+        from .run_progress import RunProgress
 
         name = Preview(folder).config.name
         with _usage():
@@ -185,15 +185,15 @@ def summarize(
             _say_left_out(found)
         if name in BUNDLED:
             _say_limits(task, task in JUDGED and chapter_prompt is None, quiet)
-        employer = None
+        backend = None
         if engine is Engine.ray:
-            from videoxl.runs.ray_crew import RayCluster
+            from videoxl.runs.ray_backend import RayBackend
 
-            employer = opened.enter_context(contextlib.closing(RayCluster(address, device, workers)))
+            backend = opened.enter_context(contextlib.closing(RayBackend(address, device, workers)))
         texts = {each.value for each in formats or []} - {Format.jsonl.value}
         changed = changed_sources(found.sources, out)
         _say_changed(changed, retry_changed)
-        with RunDisplay(not quiet, "videos") as display:
+        with RunProgress(not quiet, "videos") as display:
             done = summarize_all(
                 found.sources,
                 out,
@@ -201,7 +201,7 @@ def summarize(
                 formats=texts,
                 device=device,
                 workers=workers,
-                employer=employer,
+                backend=backend,
                 item_timeout=item_timeout,
                 retries=retries,
                 retry_failed=retry_failed,
@@ -228,7 +228,7 @@ def summarize(
 
 @contextlib.contextmanager
 def _usage() -> Iterator[None]:
-    """Turn errors in what was asked for into usage errors."""
+    """ItemContext errors in what was asked for into usage errors."""
     try:
         yield
     except (RunError, QuestionError) as error:
@@ -276,7 +276,8 @@ def _show(rows: list[dict[str, Any]], failures: "Sequence[Failure]", counted: st
     """Print a table of what is done, and one of what failed."""
     if rows:
         cells = [
-            [row["id"], clock(row["video"]["duration"]), str(len(row[counted])), _short(row["summary"])] for row in rows
+            [row["id"], format_timestamp(row["video"]["duration"]), str(len(row[counted])), _short(row["summary"])]
+            for row in rows
         ]
         render.table(["VIDEO", "LENGTH", counted.upper(), "SUMMARY"], cells)
     if rows and failures:

@@ -3,7 +3,7 @@
 
     python scripts/bench_device.py [--device cuda] [--frames 256,1024] [--ratio 16] [--layers 28]
 
-No checkpoint is needed. Frames are random pictures in memory, so decoding is not measured (see `bench_watch.py`).
+No checkpoint is needed. Frames are random pictures in memory, so decoding is not measured (see `bench_ask.py`).
 Prints a Markdown table; a cell with memory is the most that torch held on the device, weights included.
 """
 
@@ -46,7 +46,7 @@ def measure(model: VideoXL, frames: int, ratio: int) -> list[str]:
     cuda = model.device.type == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    watched = model.watch_plan(model.plan(pictures, max_frames=frames, fps=None, ratio=ratio))
+    watched = model.memorize_plan(model.plan(pictures, max_frames=frames, fps=None, ratio=ratio))
     first = model.ask(watched.memory, "What happens in the video?", max_new_tokens=_ANSWER)
     second = model.ask(watched.memory, "Who is to be seen?", max_new_tokens=_ANSWER)
     decoding = second.timings["answer"] - second.timings["first_token"]

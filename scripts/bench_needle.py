@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from videoxl import VideoXL
+from videoxl.tasks.needle.haystack_memories import HaystackMemories, Work
 from videoxl.tasks.needle.haystacks import Haystack
 from videoxl.tasks.needle.needles import BUNDLED, load_needles
-from videoxl.tasks.needle.watcher import Watcher, Work
 from videoxl.video.sources import FrameArray, WithInserted
 from videoxl.world.synthetic import Synthetic
 
@@ -37,18 +37,18 @@ def main() -> None:
     synthetic = Synthetic(0)
     plan = synthetic.sample(args.length, None, None, None, "uniform")
     frames = FrameArray(np.concatenate([chunk.frames for chunk in synthetic.read(plan)]))
-    model.watch(FrameArray(frames.frames[:32]), fps=None, ratio=args.ratio)  # what is done once
+    model.memorize(FrameArray(frames.frames[:32]), fps=None, ratio=args.ratio)  # what is done once
 
     began, work = time.perf_counter(), Work()
-    watcher = Watcher(model, args.ratio, 512)
+    watcher = HaystackMemories(model, args.ratio, 512)
     haystack = Haystack("frames", frames, one_a_second=False, content="")
     cells = [(needle, int(args.length * depth / 100)) for depth in DEPTHS for needle in needles]
-    shared = [watcher.watch(haystack, args.length, [needle], [place], work) for needle, place in cells]
+    shared = [watcher.memorize(haystack, args.length, [needle], [place], work) for needle, place in cells]
     middle = time.perf_counter()
     equal = True
     for (needle, place), memory in zip(cells, shared, strict=True):
         source = WithInserted(frames, [needle.picture()], [place])
-        alone = model.watch(source, max_frames=args.length, fps=None, ratio=args.ratio)
+        alone = model.memorize(source, max_frames=args.length, fps=None, ratio=args.ratio)
         equal &= all(torch.equal(a, b) for one, other in zip(memory.layers, alone.layers, strict=True)
                      for a, b in zip(one, other, strict=True))  # fmt: skip
     end = time.perf_counter()

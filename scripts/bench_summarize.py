@@ -17,10 +17,10 @@ from pathlib import Path
 
 from videoxl.checkpoints.hub import checkpoint_folder
 from videoxl.preview import Preview
+from videoxl.runs.context import ItemContext
 from videoxl.runs.engine import load_results
 from videoxl.runs.events import Event, ItemDone, ItemStarted
-from videoxl.runs.job import Item, Produced, Rows, Worker
-from videoxl.runs.turn import Turn
+from videoxl.runs.job import Item, ItemResult, Rows, Worker
 from videoxl.tasks.summarize.batch import summarize
 from videoxl.tasks.summarize.inputs import Source
 from videoxl.tasks.summarize.job import SummaryJob
@@ -31,14 +31,14 @@ WIDTH = 70  # characters of a timeline
 
 @dataclass(frozen=True)
 class OneByOne(SummaryJob):
-    """A job that opens a video in its own turn."""
+    """A job that opens a video in its own context."""
 
     def setup(self, device: str) -> Worker:
         """Return a worker that does not look ahead."""
         worker = super().setup(device)
 
-        def alone(item: Item, turn: Turn) -> Rows | Produced:
-            return worker(item, Turn(lambda amount: None, began=turn.began))
+        def alone(item: Item, context: ItemContext) -> Rows | ItemResult:
+            return worker(item, ItemContext(lambda amount: None, began=context.began))
 
         return alone
 

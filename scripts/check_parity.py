@@ -178,7 +178,7 @@ def check_language(case: Case, report: Report, model: VideoXL, tokens: Tensor, s
             report.compare(case.name, f"{name} positions", positions, golden[f"window.{index}.position_ids"], EXACT)
 
     memory = model.condense(
-        tokens, case.policy(), ids[:place].tolist(), window=about["window"], room=1, on_window=on_window
+        tokens, case.policy(), ids[:place].tolist(), window=about["window"], reserved_slots=1, on_window=on_window
     )
     num_video = -(-about["n_visual_tokens"] // about["window"])
     # The reference runs a window without VSTs on placeholder embeddings; it leaves no trace, and we do not run it.
@@ -245,13 +245,15 @@ def check_text(case: Case, report: Report, model: VideoXL) -> None:
     golden, ids = case.tensors, case.tensors["input_ids"][0]
     nothing = torch.zeros(0, model.config.language.hidden_size)
     hidden: list[Tensor] = []
-    memory = model.condense(nothing, prefix_ids=ids.tolist(), room=1, on_window=lambda plan, h: hidden.append(h))
+    memory = model.condense(
+        nothing, prefix_ids=ids.tolist(), reserved_slots=1, on_window=lambda plan, h: hidden.append(h)
+    )
     with torch.no_grad():
         report.compare(
             case.name, "prefix logits", model.language.logits(hidden[0]), golden["beacon_path_logits"], LOGITS
         )
     check_memory(case, report, model, [(keys[None], values[None]) for keys, values in memory.layers], "memory")
-    empty = model.condense(nothing, prefix_ids=[], room=1)
+    empty = model.condense(nothing, prefix_ids=[], reserved_slots=1)
     report.compare(case.name, "native logits", model.next_logits(empty, ids)[None], golden["native_logits"], LOGITS)
     check_decoding(case, report, model, empty, ids, "text")
 

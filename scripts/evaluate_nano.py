@@ -47,7 +47,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class SavedSubject(ModelSubject):
+class SavedModel(ModelSubject):
     """A model that answers from memories that were saved in 8 bit and loaded again."""
 
     def condense(self, tokens: Tensor) -> VisualMemory:
@@ -72,7 +72,7 @@ def main() -> None:
     num_fonts = sum(map(bool, find_fonts(held_out=args.fonts == FONTS[0])))
     print(f"{args.model}, ratio {settings.ratio}, {len(clips)} clips, {date.today()}, {model.device}, {model.dtype}")
     print(f"{num_fonts} {args.fonts} fonts, seed {args.seed}", flush=True)
-    subject = (SavedSubject if args.int8 else ModelSubject)(model, settings.ratio)
+    subject = (SavedModel if args.int8 else ModelSubject)(model, settings.ratio)
     tables = []
     for table in evaluate(subject, clips, settings, progress):
         tables.append(table)

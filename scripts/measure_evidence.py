@@ -20,7 +20,7 @@ from torch import Tensor
 
 from videoxl import VideoXL, VisualMemory
 from videoxl.errors import VideoXLError
-from videoxl.tasks.evaluation.exam import Exam
+from videoxl.tasks.evaluation.exam import Evaluation
 from videoxl.tasks.evaluation.footage import Footage, held_out_card
 from videoxl.tasks.evaluation.subject import ModelSubject
 from videoxl.tasks.evidence_pictures import middle
@@ -92,7 +92,7 @@ def main() -> None:
     print(f"{args.model}, seed {args.seed}, {model.device}, {model.dtype}\n")
     print("".join(f"| {name} " for name in COLUMNS) + "|\n" + "|---" * len(COLUMNS) + "|", flush=True)
     for frames in args.frames:
-        exam = Exam(subject, haystack, np.random.default_rng((args.seed, frames)))
+        exam = Evaluation(subject, haystack, np.random.default_rng((args.seed, frames)))
         rows: dict[int, Row] = defaultdict(Row)
         for trial in range(args.trials):
             kind = KINDS[trial % len(KINDS)]

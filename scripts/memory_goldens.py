@@ -29,7 +29,7 @@ from videoxl.model import VideoXL
 from videoxl.network.parts import Network
 from videoxl.network.preprocessing import preprocess
 from videoxl.options import Mode
-from videoxl.planning.watch_plan import decode_size
+from videoxl.planning.memory_plan import decode_size
 from videoxl.preview import Preview
 from videoxl.video.sampling import TimeAxis, choose_frames
 
@@ -141,7 +141,7 @@ def _choices() -> dict[str, np.ndarray]:
         "of a part": (10, 2.0, 10.0, 30.0, "uniform"),
         "key frames": (8, None, None, None, "keyframes"),
         "key frames of a part": (4, 1.0, 8.0, None, "keyframes"),
-        "at a fixed rate": (30, 2.0, None, None, "steady"),
+        "at a fixed rate": (30, 2.0, None, None, "fixed-rate"),
     }
     chosen = {}
     for rate, times in (("constant", even), ("variable", uneven)):

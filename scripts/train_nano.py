@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from videoxl.train.nano import SECOND_YEAR, Recipe, train_nano
+from videoxl.train.nano import FINETUNE, Recipe, train_nano
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of torch; more than free cores slows down")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    recipe = dataclasses.replace(SECOND_YEAR if args.start else Recipe(), workers=args.workers)
+    recipe = dataclasses.replace(FINETUNE if args.start else Recipe(), workers=args.workers)
     if args.steps:
         recipe = dataclasses.replace(recipe, memory=dataclasses.replace(recipe.memory, steps=args.steps))
     model = train_nano(

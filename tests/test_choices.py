@@ -11,7 +11,7 @@ from videoxl import Video, VideoXL, VisualMemory
 from videoxl.config import Preprocessing
 from videoxl.errors import BudgetError, CheckpointError, MemoryFileError, QuestionError, RunError, VideoError
 from videoxl.network.preprocessing import preprocess
-from videoxl.options import WatchOptions
+from videoxl.options import MemoryOptions
 from videoxl.planning.windows import RatioPolicy
 from videoxl.tasks.needle.settings import NeedleSettings
 from videoxl.tasks.needle.trials import TrialOptions
@@ -35,11 +35,11 @@ WRONG: dict[str, tuple[type[Exception], str, Callable[[Path, Path, Path], object
     "device": (CheckpointError, "gpu", lambda clip, model, to: VideoXL.from_pretrained(model, device="gpu")),
     "decoder": (VideoError, "ffmpeg", lambda clip, model, to: Video(clip, decoder="ffmpeg")),
     "sampling": (VideoError, "keyframe", lambda clip, model, to: Video(clip).sample(mode="keyframe")),
-    "sampling, option": (VideoError, "keyframe", lambda clip, model, to: WatchOptions(mode="keyframe")),
+    "sampling, option": (VideoError, "keyframe", lambda clip, model, to: MemoryOptions(mode="keyframe")),
     "sampling, synthetic": (
         VideoError, "keyframe", lambda clip, model, to: Synthetic(0).sample(4, None, None, None, "keyframe"),
     ),
-    "ratio": (BudgetError, "8", lambda clip, model, to: WatchOptions(ratio="8")),
+    "ratio": (BudgetError, "8", lambda clip, model, to: MemoryOptions(ratio="8")),
     "mix of ratios": (BudgetError, "random", lambda clip, model, to: RatioPolicy((2, 4), "random")),
     "resize": (
         ValueError, "bicubic", lambda clip, model, to: preprocess(FRAMES, Preprocessing(4), resize="bicubic"),

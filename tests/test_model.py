@@ -16,7 +16,7 @@ from videoxl.checkpoints.loading import save_checkpoint
 from videoxl.errors import BudgetError, VideoError
 from videoxl.network.devices import cpu_threads, within_memory
 from videoxl.network.preprocessing import preprocess
-from videoxl.planning.budget import DEFAULT_ROOM
+from videoxl.planning.budget import DEFAULT_RESERVED_SLOTS
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def model():
 
 def test_watch_equals_encoding_and_condensing_at_once(model, clip):
     seen = []
-    watched = model.watch_plan(model.plan(clip, max_frames=80, fps=None, ratio=4), seen.append)
+    watched = model.memorize_plan(model.plan(clip, max_frames=80, fps=None, ratio=4), seen.append)
     memory = watched.memory
     video = Video(clip)
     plan = video.sample(max_frames=80)
@@ -52,23 +52,23 @@ def test_watch_equals_encoding_and_condensing_at_once(model, clip):
 
 
 def test_memory_holds_prefix_and_vsts_only(model, clip):
-    memory = model.watch(clip, max_frames=50, fps=None, ratio=8)
+    memory = model.memorize(clip, max_frames=50, fps=None, ratio=8)
     assert memory.length == len(memory.prefix_ids) + 25
     assert len(memory.layers) == 2
     for keys, values in memory.layers:
         assert keys.shape == values.shape == (2, memory.length, 8)
-    room = DEFAULT_ROOM  # behind the memory, for a question
-    assert memory.num_bytes == (memory.length + room) * 2 * 2 * 2 * 8 * 4
+    reserved_slots = DEFAULT_RESERVED_SLOTS  # behind the memory, for a question
+    assert memory.num_bytes == (memory.length + reserved_slots) * 2 * 2 * 2 * 8 * 4
 
 
 def test_ask_about_a_file(model, clip):
-    memory = model.watch(clip, start=2.0, end=5.0, fps=2.0)
+    memory = model.memorize(clip, start=2.0, end=5.0, fps=2.0)
     assert memory.num_frames == 6 and memory.spans[0, 0] == 2.0 and memory.spans[-1, 1] < 5.0
     assert isinstance(model.ask(memory, "What number?", max_new_tokens=5).text, str)
 
 
 def test_shorter_than_the_ratio_is_still_summarised(model, clip):
-    memory = model.watch(clip, max_frames=1, ratio=16)
+    memory = model.memorize(clip, max_frames=1, ratio=16)
     assert memory.num_vst == 1 and memory.spans.tolist() == [[0.0, 0.0]]
     other = model.condense(torch.randn(1, 4, 32), ratio=16)
     assert (model.next_logits(memory, [5]) != model.next_logits(other, [5])).any()
@@ -79,7 +79,7 @@ def test_errors_come_before_any_work(model, clip, monkeypatch, options, error):
     monkeypatch.setattr(Video, "read", lambda *args: pytest.fail("decoding began"))
     monkeypatch.setattr(model.language, "forward", lambda *args: pytest.fail("the model ran"))
     with pytest.raises(error):
-        model.watch(clip, **options)
+        model.memorize(clip, **options)
 
 
 def test_too_many_slots(model):
@@ -91,7 +91,7 @@ def test_too_many_slots(model):
 def test_from_pretrained(tmp_path, clip):
     save_checkpoint(checkpoint(), tmp_path / "model", torch.float32)
     loaded = VideoXL.from_pretrained(tmp_path / "model", device="cpu")
-    ours, again = (m.watch(clip, max_frames=20, fps=None) for m in (video_xl(), loaded))
+    ours, again = (m.memorize(clip, max_frames=20, fps=None) for m in (video_xl(), loaded))
     torch.testing.assert_close(ours.layers[1], again.layers[1])
     assert again.fingerprint == loaded.fingerprint != ""
     assert str(loaded.device) == "cpu" and loaded.dtype == torch.float32
@@ -101,7 +101,7 @@ def test_from_pretrained(tmp_path, clip):
 def test_half_precision_runs(tmp_path, clip, dtype):
     save_checkpoint(checkpoint(), tmp_path / "model")
     model = VideoXL.from_pretrained(tmp_path / "model", device="cpu", dtype=dtype)
-    memory = model.watch(clip, max_frames=20, fps=None, ratio=4)
+    memory = model.memorize(clip, max_frames=20, fps=None, ratio=4)
     assert str(memory.layers[0][0].dtype) == f"torch.{dtype}"
     assert model.next_logits(memory, [5]).isfinite().all()
     assert model.condense(torch.randn(3, 4, 32), ratio=4).layers[0][0].dtype == model.dtype
@@ -124,7 +124,7 @@ def test_no_frames():
 
 
 def test_gradients_are_not_left_off(model, clip):
-    stream = model.answer(model.watch(clip, max_frames=4), "What?", max_new_tokens=3)
+    stream = model.answer(model.memorize(clip, max_frames=4), "What?", max_new_tokens=3)
     next(stream)
     assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
 
@@ -169,10 +169,10 @@ def test_a_device_that_runs_out_of_memory_is_no_bug(clip, monkeypatch, part, err
         raise error
 
     small = video_xl()
-    memory = small.watch(clip, max_frames=4)
+    memory = small.memorize(clip, max_frames=4)
     monkeypatch.setattr(getattr(small, part), "forward", full)
     with pytest.raises(BudgetError, match="the memory of this machine ran out"):
-        small.watch(clip, max_frames=4)
+        small.memorize(clip, max_frames=4)
     if part == "language":
         with pytest.raises(BudgetError, match="the memory of this machine ran out"):
             small.ask(memory, "What is shown?")
@@ -192,6 +192,6 @@ def test_memory_errors_of_a_gpu_point_to_the_cpu_and_others_pass():
 def test_features_are_those_of_the_tower_for_every_frame_in_order(model):
     frames = np.random.default_rng(5).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     seen: list[torch.Tensor] = []
-    model.watch_plan(model.plan(frames, fps=None), on_features=seen.append)
+    model.memorize_plan(model.plan(frames, fps=None), on_features=seen.append)
     expected = [model.vision.features(preprocess(frame[None], model.config.preprocessing)) for frame in frames]
     torch.testing.assert_close(torch.cat(seen), torch.cat(expected), rtol=1e-4, atol=1e-4)

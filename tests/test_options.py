@@ -6,7 +6,7 @@ import json
 import pytest
 
 from videoxl.errors import BudgetError, QuestionError
-from videoxl.options import AnswerOptions, WatchOptions, parse_size
+from videoxl.options import AnswerOptions, MemoryOptions, parse_size
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ def test_answers_cannot_be_asked_for_out_of_range(wrong: dict[str, float]) -> No
 @pytest.mark.parametrize("ratio", [0, -2, "many", 2.5])
 def test_what_is_no_ratio_is_refused(ratio: object) -> None:
     with pytest.raises(BudgetError, match="is no ratio"):
-        WatchOptions(ratio=ratio)
+        MemoryOptions(ratio=ratio)
 
 
-@pytest.mark.parametrize("options", [WatchOptions(max_frames=7, ratio=4), AnswerOptions(temperature=2, seed=1)])
-def test_they_are_values_that_json_can_hold(options: WatchOptions | AnswerOptions) -> None:
+@pytest.mark.parametrize("options", [MemoryOptions(max_frames=7, ratio=4), AnswerOptions(temperature=2, seed=1)])
+def test_they_are_values_that_json_can_hold(options: MemoryOptions | AnswerOptions) -> None:
     assert type(options)(**json.loads(json.dumps(dataclasses.asdict(options)))) == options
     assert len({options, dataclasses.replace(options)}) == 1
 

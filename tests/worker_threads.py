@@ -5,13 +5,13 @@ from collections import deque
 from collections.abc import Sequence
 from queue import SimpleQueue
 
-from videoxl.runs.elsewhere import Line
 from videoxl.runs.job import Item, Job
-from videoxl.runs.process import Message, serve
+from videoxl.runs.remote_pool import Line
+from videoxl.runs.worker import Message, serve
 
 
 class Threads:
-    """An `Employer` that takes the place of `Spawned`. An item that is being done when its worker is ended goes on."""
+    """A `WorkerBackend` that takes the place of `ProcessBackend`. Ending a worker does not end its item."""
 
     setup_seconds = None
 
@@ -22,7 +22,7 @@ class Threads:
     def devices(self, most: int) -> Sequence[str]:
         return self._devices[:most]
 
-    def hire(self, job: Job, device: str) -> Line:
+    def start_worker(self, job: Job, device: str) -> Line:
         return _Thread(job, device, self._news)
 
     def wait(self, lines: Sequence[Line], timeout: float | None) -> Sequence[Line]:

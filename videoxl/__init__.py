@@ -14,8 +14,8 @@ _HOME = {
     "VideoXL": "model",
     "Answer": "model",
     "AnswerOptions": "options",
-    "WatchOptions": "options",
-    "Watching": "engine.watching",
+    "MemoryOptions": "options",
+    "MemoryBuilder": "engine.watching",
     "Video": "video.video",
     "VisualMemory": "memory.value",
     "VideoXLError": "errors",
@@ -28,7 +28,7 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
-    from .engine.watching import Watching
+    from .engine.memory_builder import MemoryBuilder
     from .errors import (
         BudgetError,
         CheckpointError,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     )
     from .memory.value import VisualMemory
     from .model import Answer, VideoXL
-    from .options import AnswerOptions, WatchOptions
+    from .options import AnswerOptions, MemoryOptions
     from .video.video import Video
 
 __all__ = [
@@ -48,7 +48,9 @@ __all__ = [
     "AnswerOptions",
     "BudgetError",
     "CheckpointError",
+    "MemoryBuilder",
     "MemoryFileError",
+    "MemoryOptions",
     "QuestionError",
     "RunError",
     "Video",
@@ -56,8 +58,6 @@ __all__ = [
     "VideoXL",
     "VideoXLError",
     "VisualMemory",
-    "WatchOptions",
-    "Watching",
     "__version__",
 ]
 

@@ -57,7 +57,7 @@ class Answering:
         """Return the memory of a part of the video; see `memory.edit`. The whole one stays as it is.
 
         Args:
-            memory: from `watch`, with times.
+            memory: from `memorize`, with times.
             start: seconds; what is before is left out.
             end: seconds; what is from there on is left out.
 
@@ -87,7 +87,7 @@ class Answering:
         """Return an iterator over the pieces of an answer, as they are generated. The memory stays as it is.
 
         Args:
-            memory: from `watch` or `condense`.
+            memory: from `memorize` or `condense`.
             question: in words.
             options: how the answer is generated; greedily if None.
             **changes: options by name: `max_new_tokens`, `temperature`, `top_k`, `top_p`, `repetition_penalty`,
@@ -147,7 +147,7 @@ class Answering:
         """Return how likely each of some answers is; the question is read once, and the memory stays as it is.
 
         Args:
-            memory: from `watch` or `condense`.
+            memory: from `memorize` or `condense`.
             question: in words.
             answers: in words or, where the model writes a text in other tokens than it is read in, as those tokens;
                 the end marker is added to each, so that the beginning of another is told from it.
@@ -170,7 +170,7 @@ class Answering:
         """Return how much likelier the answer is to begin with yes than with no, in log-probability; see `yes_no`.
 
         Args:
-            memory: from `watch` or `condense`; it stays as it is.
+            memory: from `memorize` or `condense`; it stays as it is.
             question: that can be answered with yes or no.
 
         Raises:

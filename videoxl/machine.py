@@ -127,7 +127,7 @@ def _text(path: Path) -> str:
         return ""
 
 
-def how_ended(code: int) -> str:
+def describe_exit(code: int) -> str:
     """Return in words how a process ended, from its exit code: negative ones are signals."""
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}"

@@ -19,26 +19,26 @@ from .engine.answer import Answer, Likelihood
 from .engine.chat import Conversation
 from .engine.condense import WindowObserver
 from .engine.evidence import Evidence
-from .engine.growing import known_part, video_record
+from .engine.extend import known_part, video_record
+from .engine.memory_builder import STAGES, MemoryBuilder, MemoryResult, Progress, build_memory
 from .engine.text import encode_prefix
-from .engine.watching import STAGES, Progress, Watched, Watching, watch_frames
 from .errors import MemoryFileError, VideoError
 from .memory.value import VisualMemory
 from .network.devices import free_slots, within_memory
 from .network.preprocessing import preprocess
-from .options import Ratio, WatchOptions
-from .planning.budget import DEFAULT_ROOM, Budget
-from .planning.watch_plan import CHUNK_FRAMES, WatchPlan, plan_watch
+from .options import MemoryOptions, Ratio
+from .planning.budget import DEFAULT_RESERVED_SLOTS, Budget
+from .planning.memory_plan import CHUNK_FRAMES, MemoryPlan, plan_memory
 from .planning.windows import RatioPolicy
 from .version import MEMORY_REVISION
 from .video.sources import FrameArray, FrameSource, FrameStream
 from .video.video import Video
 
-__all__ = ["Answer", "Conversation", "Evidence", "Likelihood", "Progress", "VideoXL", "Watched"]
+__all__ = ["Answer", "Conversation", "Evidence", "Likelihood", "MemoryResult", "Progress", "VideoXL"]
 
 _CPU_BATCH = 16  # frames: what a larger batch computes between layers falls out of the caches
 
-Watchable = str | os.PathLike[str] | FrameSource | np.ndarray
+VideoInput = str | os.PathLike[str] | FrameSource | np.ndarray
 
 
 class VideoXL(Answering):
@@ -133,7 +133,7 @@ class VideoXL(Answering):
         prefix_ids: Sequence[int] | None = None,
         times: np.ndarray | None = None,
         window: int | None = None,
-        room: int = DEFAULT_ROOM,
+        reserved_slots: int = DEFAULT_RESERVED_SLOTS,
         on_window: WindowObserver | None = None,
     ) -> VisualMemory:
         """Return the memory of a video given as visual tokens.
@@ -144,7 +144,7 @@ class VideoXL(Answering):
             prefix_ids: tokens before the video; None is the chat prompt's. May be empty.
             times: seconds of each frame or of each visual token, so that the memory knows what its slots cover.
             window: visual tokens in a full window, if not the model's own.
-            room: slots to leave for a question and its answer.
+            reserved_slots: slots to leave for a question and its answer.
             on_window: see `Condenser`.
 
         Raises:
@@ -157,40 +157,45 @@ class VideoXL(Answering):
         prefix_ids = encode_prefix(self.tokenizer, self.config.prompt) if prefix_ids is None else prefix_ids
         window = window or self.config.window
         with within_memory(self.device):
-            budget = Budget(self.config, len(prefix_ids), room, self.free_slots())
+            budget = Budget(self.config, len(prefix_ids), reserved_slots, self.free_slots())
             policy = ratio if isinstance(ratio, RatioPolicy) else budget.choose(num_tokens, ratio)
             capacity = budget.check(num_tokens, policy, window).positions
-            watching = self._watching(policy, window, capacity, prefix_ids, on_window)
+            watching = self._new_builder(policy, window, capacity, prefix_ids, on_window)
             watching.feed(tokens.to(self.device, self.dtype), times)
             memory = watching.finish()
         return replace(memory, num_frames=len(tokens)) if tokens.ndim == 3 else memory
 
     def plan(
-        self, video: Watchable, *, options: WatchOptions | None = None, room: int = DEFAULT_ROOM, **changes: Any
-    ) -> WatchPlan:
+        self,
+        video: VideoInput,
+        *,
+        options: MemoryOptions | None = None,
+        reserved_slots: int = DEFAULT_RESERVED_SLOTS,
+        **changes: Any,
+    ) -> MemoryPlan:
         """Return what watching a video would read and need, after checking that it fits; nothing is decoded.
 
         Args:
             video: a path, a `Video` or another source of frames, or frames uint8 RGB [t, h, w, 3].
             options: which frames, and how hard they are condensed; the defaults if None.
-            room: slots to leave for a question and its answer.
+            reserved_slots: slots to leave for a question and its answer.
             **changes: options by name, in place of `options`.
 
         Raises:
             VideoError: the video cannot be read, or the options choose no frame.
             BudgetError: the model has no such ratio, or the video does not fit.
         """
-        options = replace(options or WatchOptions(), **changes)
+        options = replace(options or MemoryOptions(), **changes)
         num_prefix = len(encode_prefix(self.tokenizer, self.config.prompt))
-        plan = plan_watch(_source(video, options.video_stream), options, self.config, num_prefix, room)
+        plan = plan_memory(_source(video, options.video_stream), options, self.config, num_prefix, reserved_slots)
         return plan.within(self.free_slots())
 
-    def watch(
+    def memorize(
         self,
-        video: Watchable | WatchPlan,
+        video: VideoInput | MemoryPlan,
         *,
         memory: VisualMemory | None = None,
-        options: WatchOptions | None = None,
+        options: MemoryOptions | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         **changes: Any,
     ) -> VisualMemory:
@@ -199,11 +204,11 @@ class VideoXL(Answering):
         Args:
             video: what `plan` takes, or a plan.
             memory: of the same file when it was shorter, such as a recording in progress; it saves the work that is
-                done already, see `watch_on`.
+                done already, see `extend_memory`.
             options: see `plan`; those of `memory` if there is one and they are None.
             on_progress: called after every chunk.
             **changes: options by name: `max_frames`, `fps`, `ratio`, `start`, `end`, `mode`, `video_stream`; see
-                `WatchOptions`.
+                `MemoryOptions`.
 
         Raises:
             VideoError: the video cannot be read.
@@ -211,28 +216,28 @@ class VideoXL(Answering):
                 device's memory ran out.
             MemoryFileError: `memory` was made by another model, or of another file.
         """
-        if memory is not None and not isinstance(video, WatchPlan):
+        if memory is not None and not isinstance(video, MemoryPlan):
             options = options or memory.options
             if isinstance(video, str | os.PathLike) and memory.video is not None:
                 asked = changes.get("video_stream", None if options is None else options.video_stream)
                 video = Video(video, stream=memory.video.stream if asked is None else asked)
-        if not isinstance(video, WatchPlan):
+        if not isinstance(video, MemoryPlan):
             plan = self.plan(video, options=options, **changes)
         elif options is None and not changes:
             plan = video
         else:
             raise TypeError("a plan has its options already: make another plan")
         return (
-            self.watch_plan(plan, on_progress) if memory is None else self.watch_on(plan, memory, on_progress)
+            self.memorize_plan(plan, on_progress) if memory is None else self.extend_memory(plan, memory, on_progress)
         ).memory
 
-    def watch_plan(
+    def memorize_plan(
         self,
-        plan: WatchPlan,
+        plan: MemoryPlan,
         on_progress: Callable[[Progress], None] | None = None,
         stream: FrameStream | None = None,
         on_features: Callable[[Tensor], None] | None = None,
-    ) -> Watched:
+    ) -> MemoryResult:
         """Watch as planned, and return the memory, the seconds it took and what was damaged.
 
         Args:
@@ -247,23 +252,23 @@ class VideoXL(Answering):
         """
         try:
             record = video_record(plan)
-            watching = self.watching(plan)
+            watching = self.memory_builder(plan)
         except BaseException:
             if stream is not None:
                 stream.__exit__()
             raise
         return self._read(plan, watching, stream, on_progress, on_features).of(record, plan.options)
 
-    def watch_on(
-        self, plan: WatchPlan, memory: VisualMemory, on_progress: Callable[[Progress], None] | None = None
-    ) -> Watched:
-        """Watch as planned, as `watch_plan` does, but take from a memory the windows that it has already.
+    def extend_memory(
+        self, plan: MemoryPlan, memory: VisualMemory, on_progress: Callable[[Progress], None] | None = None
+    ) -> MemoryResult:
+        """Watch as planned, as `memorize_plan` does, but take from a memory the windows that it has already.
 
         The result is that of watching all of it, but for the rounding of frames that are encoded in other batches. What
-        is taken are the full windows of those first frames that are the same in the plan. With sampling "steady" these
-        are nearly all, until the file is too long for its rate; with "uniform" the frames may be others when the file
-        has grown, and then all are read; so they are where the memory is of another revision. A damaged frame that was
-        left out ends what is taken. Warnings are about what is read now.
+        is taken are the full windows of those first frames that are the same in the plan. With sampling "fixed-rate"
+        these are nearly all, until the file is too long for its rate; with "uniform" the frames may be others when the
+        file has grown, and then all are read; so they are where the memory is of another revision. A damaged
+        frame that was left out ends what is taken. Warnings are about what is read now.
 
         Args:
             plan: of a video file, as it is now.
@@ -280,26 +285,26 @@ class VideoXL(Answering):
         plan = plan.within(self.free_slots())
         known = known_part(plan, memory)
         if known is None:
-            return self.watch_plan(plan, on_progress)
+            return self.memorize_plan(plan, on_progress)
         rest, record = plan.after(known.num_frames), video_record(plan)
         if not len(rest):  # the file is the same
-            return Watched(known, dict.fromkeys(STAGES, 0.0), known.warnings).of(record, plan.options)
-        return self._read(rest, self.watching(rest, known), None, on_progress).of(record, plan.options)
+            return MemoryResult(known, dict.fromkeys(STAGES, 0.0), known.warnings).of(record, plan.options)
+        return self._read(rest, self.memory_builder(rest, known), None, on_progress).of(record, plan.options)
 
     def _read(
         self,
-        plan: WatchPlan,
-        watching: Watching,
+        plan: MemoryPlan,
+        watching: MemoryBuilder,
         stream: FrameStream | None,
         on_progress: Callable[[Progress], None] | None,
         on_features: Callable[[Tensor], None] | None = None,
-    ) -> Watched:
+    ) -> MemoryResult:
         with within_memory(self.device):
             stream = stream or plan.open()
             encode = functools.partial(self.encode_frames, on_features=on_features)
-            return watch_frames(stream, encode, watching, len(plan), self.device, on_progress)
+            return build_memory(stream, encode, watching, len(plan), self.device, on_progress)
 
-    def watching(self, plan: WatchPlan, memory: VisualMemory | None = None) -> Watching:
+    def memory_builder(self, plan: MemoryPlan, memory: VisualMemory | None = None) -> MemoryBuilder:
         """Return a beginning that takes visual tokens as they come, and that can be forked.
 
         Args:
@@ -322,27 +327,27 @@ class VideoXL(Answering):
                 )
         plan = plan.within(self.free_slots(), None if memory is None else memory.length)
         before = memory or encode_prefix(self.tokenizer, self.config.prompt)
-        capacity = plan.need.positions
+        capacity = plan.requirement.positions
         with within_memory(self.device):
-            return self._watching(plan.policy, self.config.window, capacity, before)
+            return self._new_builder(plan.policy, self.config.window, capacity, before)
 
-    def _watching(
+    def _new_builder(
         self,
         policy: RatioPolicy,
         window: int,
         capacity: int,
         before: Sequence[int] | VisualMemory,
         on_window: WindowObserver | None = None,
-    ) -> Watching:
+    ) -> MemoryBuilder:
         name = self.config.name
-        return Watching(self.language, policy, window, capacity, before, self.fingerprint, name, on_window)
+        return MemoryBuilder(self.language, policy, window, capacity, before, self.fingerprint, name, on_window)
 
     def free_slots(self) -> int | None:
         """Return how many slots of memory fit what may still be used of the device; None if unknown."""
         return free_slots(self.config, self.device, self.dtype, self.max_memory)
 
 
-def _source(video: Watchable, stream: int | None) -> FrameSource:
+def _source(video: VideoInput, stream: int | None) -> FrameSource:
     if isinstance(video, str | os.PathLike):
         return Video(video, stream=stream)
     source = FrameArray(video) if isinstance(video, np.ndarray) else video

@@ -7,13 +7,13 @@ from typing import Literal, get_args
 
 from .errors import BudgetError, QuestionError, VideoError
 
-Mode = Literal["uniform", "keyframes", "steady"]
+Mode = Literal["uniform", "keyframes", "fixed-rate"]
 Ratio = int | Literal["auto"]
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True)
-class WatchOptions:
+class MemoryOptions:
     """Which frames of a video are read, and how hard they are condensed.
 
     Args:
@@ -22,8 +22,8 @@ class WatchOptions:
         ratio: visual tokens per VST, one of the model's; "auto" is the smallest that fits.
         start: seconds; the part before is left out.
         end: seconds; the part from there on is left out.
-        mode: "uniform"; "keyframes", which is many times faster on long files; or "steady", whose frames stay the same
-            as a file grows.
+        mode: "uniform"; "keyframes", which is many times faster on long files; or "fixed-rate", whose frames stay the
+            same as a file grows.
         video_stream: index of the stream that is read of a file with several; None for FFmpeg's choice.
 
     Raises:
@@ -124,7 +124,7 @@ class AnswerOptions:
 def check_mode(mode: str) -> None:
     """Raise VideoError if there is no such way to choose frames."""
     if mode not in get_args(Mode):
-        raise VideoError(f"sampling mode {mode!r} is not known", "Choose 'uniform', 'keyframes' or 'steady'.")
+        raise VideoError(f"sampling mode {mode!r} is not known", "Choose 'uniform', 'keyframes' or 'fixed-rate'.")
 
 
 def _whole(value: object, least: int) -> bool:

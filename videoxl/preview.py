@@ -6,9 +6,9 @@ from pathlib import Path
 from .checkpoints.layout import read_config
 from .checkpoints.tokenizer import load_tokenizer
 from .engine.text import check_length, encode_prefix, encode_question
-from .options import AnswerOptions, WatchOptions
-from .planning.budget import DEFAULT_ROOM
-from .planning.watch_plan import WatchPlan, plan_watch
+from .options import AnswerOptions, MemoryOptions
+from .planning.budget import DEFAULT_RESERVED_SLOTS
+from .planning.memory_plan import MemoryPlan, plan_memory
 from .video.sources import FrameSource
 
 
@@ -23,7 +23,7 @@ class Preview:
         self.config = read_config(folder)
         self.tokenizer = load_tokenizer(folder)
 
-    def room(self, questions: Sequence[str], answer: AnswerOptions, num_before: int | None = None) -> int:
+    def reserved_slots(self, questions: Sequence[str], answer: AnswerOptions, num_before: int | None = None) -> int:
         """Return the slots to leave behind a memory, so that each of the questions can be answered.
 
         Args:
@@ -34,23 +34,23 @@ class Preview:
         Raises:
             QuestionError: a question is empty, or it and its answer do not fit behind the memory.
         """
-        num_before, room = self.num_prefix if num_before is None else num_before, DEFAULT_ROOM
+        num_before, reserved_slots = self.num_prefix if num_before is None else num_before, DEFAULT_RESERVED_SLOTS
         for question in questions:
             num_question = len(encode_question(self.tokenizer, self.config.prompt, question))
             check_length(num_question, answer.max_new_tokens, num_before, self.config.max_positions)
-            room = max(room, num_question + answer.max_new_tokens)
-        return room
+            reserved_slots = max(reserved_slots, num_question + answer.max_new_tokens)
+        return reserved_slots
 
     @property
     def num_prefix(self) -> int:
         """Tokens of the prompt before the video."""
         return len(encode_prefix(self.tokenizer, self.config.prompt))
 
-    def plan(self, source: FrameSource, options: WatchOptions, room: int) -> WatchPlan:
-        """Return the plan of watching a video, which `VideoXL.watch_plan` takes.
+    def plan(self, source: FrameSource, options: MemoryOptions, reserved_slots: int) -> MemoryPlan:
+        """Return the plan of watching a video, which `VideoXL.memorize_plan` takes.
 
         Raises:
             VideoError: the options choose no frame.
             BudgetError: the model lacks the ratio, or the video does not fit its positions.
         """
-        return plan_watch(source, options, self.config, self.num_prefix, room)
+        return plan_memory(source, options, self.config, self.num_prefix, reserved_slots)

@@ -15,8 +15,8 @@ from video_clips import write_numbered
 import videoxl.checkpoints.loading
 import videoxl.model
 from videoxl.cli import options as cli_options
+from videoxl.cli.memory_request import HINT
 from videoxl.cli.options import parse_ratio, parse_seconds
-from videoxl.cli.recalling import HINT
 from videoxl.cli.render import printable
 from videoxl.model import VideoXL
 
@@ -26,7 +26,7 @@ BAD = [row[0] for row in csv.reader(DOCUMENTED.open(newline=""), delimiter="\t")
 
 def expected(model_folder: Path, clip: Path, **options: object) -> tuple[VideoXL, object, str]:
     model = VideoXL.from_pretrained(model_folder, device="cpu")
-    memory = model.watch(clip, **options)
+    memory = model.memorize(clip, **options)
     return model, memory, model.ask(memory, QUESTION, max_new_tokens=12).text
 
 
@@ -117,7 +117,7 @@ def test_errors_come_before_any_work(
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("work has begun")
 
-    monkeypatch.setattr(VideoXL, "watch_plan", never)
+    monkeypatch.setattr(VideoXL, "memorize_plan", never)
     monkeypatch.setattr(videoxl.model, "load_checkpoint", load_only_if(options))
     check_error(ask(*options, **changes), problem, advice)
 
@@ -209,7 +209,7 @@ def test_an_unexpected_error_is_two_lines(ask: Ask, monkeypatch: pytest.MonkeyPa
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("boom\nand more")
 
-    monkeypatch.setattr(VideoXL, "watch_plan", fail)
+    monkeypatch.setattr(VideoXL, "memorize_plan", fail)
     check_error(ask(), "RuntimeError: boom and more", "run again with --debug")
     shown = ask("--debug")
     assert shown.exit_code == 1 and "Traceback" in shown.stderr and "in fail" in shown.stderr

@@ -16,7 +16,7 @@ from video_clips import write_numbered
 import videoxl.video.video
 from videoxl import VisualMemory
 from videoxl.model import VideoXL
-from videoxl.planning.budget import DEFAULT_ROOM
+from videoxl.planning.budget import DEFAULT_RESERVED_SLOTS
 
 
 def cached() -> list[Path]:
@@ -72,7 +72,7 @@ def test_other_options_make_another_memory(ask: Ask, options: tuple[object, ...]
 
 def test_a_memory_of_another_revision_is_not_used(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     ask()
-    monkeypatch.setattr("videoxl.tasks.recalling.MEMORY_REVISION", 2)
+    monkeypatch.setattr("videoxl.tasks.memory_request.MEMORY_REVISION", 2)
     assert json.loads(ask("--json").stdout)["memory"]["from"] == "video"
     assert len(cached()) == 2
 
@@ -98,7 +98,7 @@ def test_a_larger_answer_may_need_another_ratio(ask: Ask) -> None:
 @pytest.fixture
 def free(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Say whether the device has room for all, or too little for ratio 2, as if something else used it."""
-    too_few = json.loads(ask("--json", "--no-cache").stdout)["memory"]["slots"] + DEFAULT_ROOM - 1
+    too_few = json.loads(ask("--json", "--no-cache").stdout)["memory"]["slots"] + DEFAULT_RESERVED_SLOTS - 1
     return lambda all_of_it: monkeypatch.setattr(VideoXL, "free_slots", lambda self: None if all_of_it else too_few)
 
 

@@ -48,7 +48,7 @@ def test_a_question_that_is_no_text_is_two_lines(ask: Ask, tmp_path: Path) -> No
 
 def test_a_question_leaves_no_trace_in_the_memory(model_folder: Path, clip: Path) -> None:
     model = VideoXL.from_pretrained(model_folder, device="cpu")
-    memory = model.watch(clip)
+    memory = model.memorize(clip)
     ids = [5, 9, 200, 17]
     before = model.next_logits(memory, ids)
     model.ask(memory, OTHERS[0], max_new_tokens=12)

@@ -29,7 +29,7 @@ def test_answers_one_a_line(model: VideoXL, model_folder: Path, clip: Path, tmp_
     result = run(
         model_folder, clip, QUESTION, "", OTHER, "/evidence", f"/save {tmp_path / 'said.jsonl'}", "/quit", "No?"
     )
-    chat = model.chat(model.watch(clip))
+    chat = model.chat(model.memorize(clip))
     first, second = (chat.ask(question, AnswerOptions(12)) for question in (QUESTION, OTHER))
     shown = [printable(first.text), printable(second.text)]
     assert result.exit_code == 0 and result.stdout.startswith("\n".join(shown) + "\nat 00:00:0")

@@ -32,13 +32,13 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the videos that are watched."""
     names: list[str] = []
-    watch_plan = VideoXL.watch_plan
+    memorize_plan = VideoXL.memorize_plan
 
     def noting(self: VideoXL, plan: object, *arguments: object) -> object:
         names.append(Path(plan.source.path).stem)
-        return watch_plan(self, plan, *arguments)
+        return memorize_plan(self, plan, *arguments)
 
-    monkeypatch.setattr(VideoXL, "watch_plan", noting)
+    monkeypatch.setattr(VideoXL, "memorize_plan", noting)
     return names
 
 

@@ -14,7 +14,7 @@ import videoxl.video.video
 from videoxl import VisualMemory
 from videoxl.cli.main import app
 from videoxl.cli.render import ago
-from videoxl.memory.file import Contents
+from videoxl.memory.file import MemoryFile
 from videoxl.memory.header import read_header
 from videoxl.memory.section import Section
 from videoxl.model import VideoXL
@@ -49,7 +49,7 @@ def test_an_indexed_file_answers_without_its_video(
     video, path = Path(shutil.copy(clip, tmp_path / "talk.mp4")), tmp_path / "talk.vxm"
     said = json.loads(index(video, "-o", path, "--fps", 2, "--json").stdout)
     model = VideoXL.from_pretrained(model_folder, device="cpu")
-    fresh = model.watch(video, fps=2.0)
+    fresh = model.memorize(video, fps=2.0)
     seconds = said.pop("seconds")
     assert seconds > 0 and said == {
         "video": str(video),
@@ -191,7 +191,7 @@ def test_what_else_is_kept_with_a_memory_is_shown_and_exported(index: Ask, clip:
     assert json.loads(run("memory", "show", path.with_name("out.vxm"), "--json").stdout)["sections"] == {"track": 3}
     small = path.with_name("small.vxm")
     assert "from cache" in index(clip, "-o", small, "--int8").stdout
-    with Contents(small) as contents:
+    with MemoryFile(small) as contents:
         assert contents.sections["track"].metadata == {"classes": ["cat"]}
 
 

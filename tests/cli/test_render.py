@@ -117,7 +117,7 @@ def test_ctrl_c_is_one_line(arguments: list[str], tmp_path: Path) -> None:
     # A program started in the background of a script ignores Ctrl-C; the suite may run there.
     stuck = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "import time, videoxl.model as m; m.VideoXL.watch_plan = lambda *a, **k: (print('ready'), time.sleep(99));"
+        "import time, videoxl.model as m; m.VideoXL.memorize_plan = lambda *a, **k: (print('ready'), time.sleep(99));"
     )
     process = start("import sys; sys.stdout.reconfigure(line_buffering=True);" + stuck + PROGRAM, arguments, tmp_path)
     assert process.stdout is not None

@@ -10,10 +10,10 @@ from typer.testing import CliRunner, Result
 
 from videoxl.cli.main import app
 from videoxl.errors import VideoError
+from videoxl.runs.context import ItemContext
 from videoxl.runs.engine import run
 from videoxl.runs.events import Event, ItemStarted
 from videoxl.runs.job import Item, Worker
-from videoxl.runs.turn import Turn
 
 ITEMS = [Item("talk.mp4"), Item("broken\x1b[31m.mp4"), Item("film.mp4")]
 
@@ -29,7 +29,7 @@ def show_json(folder: Path) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Lengths:
     def setup(self, device: str) -> Worker:
-        def worker(item: Item, turn: Turn) -> dict[str, Any]:
+        def worker(item: Item, turn: ItemContext) -> dict[str, Any]:
             if item.key.startswith("broken"):
                 raise VideoError(f"{item.key}: is no video", "Take another.")
             return {"length": len(item.key)}
@@ -54,7 +54,7 @@ def test_while_it_goes_on(tmp_path: Path) -> None:
     assert lines[running + 1][0] == "0" and lines[running + 1][2] == "film.mp4"
     assert lines[failed + 1] == ["broken\\x1b[31m.mp4", "VideoError", "is", "no", "video"]
     assert set(as_json["process"]) == {"pid", "host"}
-    (item,) = as_json["at_work"]
+    (item,) = as_json["running_items"]
     assert (item["key"], item["worker"]) == ("film.mp4", 0)
 
 
@@ -66,7 +66,7 @@ def test_when_it_has_ended(tmp_path: Path) -> None:
     shown, key = show_json(tmp_path), "broken\x1b[31m.mp4"
     assert shown.pop("seconds") >= 0
     assert shown == {
-        **{"items": 3, "done": 2, "failed": 1, "running": 0, "waiting": 0, "process": None, "at_work": []},
+        **{"items": 3, "done": 2, "failed": 1, "running": 0, "waiting": 0, "process": None, "running_items": []},
         "failures": [{"key": key, "name": key, "error": "VideoError", "message": f"{key}: is no video"}],
     }
 

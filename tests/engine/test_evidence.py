@@ -174,7 +174,7 @@ def test_the_bundled_model_s_evidence_is_where_its_needle_is(nano: VideoXL, plac
     frames = np.stack([np.asarray(frame) for frame in scene(rng, 64, (256, 144))])
     card = Card("number", "472", "white", "black")
     frames[place] = np.asarray(draw_card(card, random_layout(rng, card), Image.fromarray(frames[place]))[0])
-    seen = nano.watch(frames, ratio=ratio)
+    seen = nano.memorize(frames, ratio=ratio)
     answer = nano.ask(seen, "What number is shown on the card?")
     assert answer.text == "472"
     assert answer.evidence[0].start <= place <= answer.evidence[0].end
@@ -188,7 +188,7 @@ def test_neutral_attention_is_computed_once_and_kept(nano: VideoXL, monkeypatch:
     frames = np.stack([np.asarray(frame) for frame in scene(rng, 32, (256, 144))])
     card = Card("number", "472", "white", "black")
     frames[9] = np.asarray(draw_card(card, random_layout(rng, card), Image.fromarray(frames[9]))[0])
-    seen, question = nano.watch(frames, ratio=4), "What number is shown on the card?"
+    seen, question = nano.memorize(frames, ratio=4), "What number is shown on the card?"
     neutral, answer = nano.neutral_attention(seen), nano.ask(seen, question)
     assert neutral.shape == (seen.length,) and 0 < neutral.sum() < 1
     assert nano.ask(seen, question, neutral=neutral).evidence == answer.evidence != ()
@@ -206,7 +206,7 @@ def test_neutral_attention_is_computed_once_and_kept(nano: VideoXL, monkeypatch:
 def test_a_video_without_a_card_gives_no_spans(nano: VideoXL) -> None:
     rng = np.random.default_rng(2)
     frames = np.stack([np.asarray(frame) for frame in scene(rng, 64, (256, 144))])
-    seen = nano.watch(frames, ratio=2)
+    seen = nano.memorize(frames, ratio=2)
     for question, said in (("Is there a card?", "no"), ("What number is shown on the card?", "there is no number.")):
         answer = nano.ask(seen, question)
         assert (answer.text, answer.evidence) == (said, ())

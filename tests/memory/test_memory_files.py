@@ -25,7 +25,7 @@ from videoxl.errors import DamagedMemoryError, MemoryFileError
 from videoxl.memory.file import check_output, is_memory_file
 from videoxl.memory.header import read_header
 from videoxl.memory.quantise import dequantise, quantise
-from videoxl.options import WatchOptions
+from videoxl.options import MemoryOptions
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def model() -> VideoXL:
 
 @pytest.fixture(scope="module")
 def fresh(model: VideoXL, clip: Path) -> VisualMemory:
-    return model.watch(clip, fps=5.0, ratio=4)
+    return model.memorize(clip, fps=5.0, ratio=4)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_all_that_a_memory_knows_comes_back(
         assert getattr(loaded, name) == getattr(fresh, name)
     for name in ("spans", "frame_times"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(fresh, name))
-    assert (loaded.model, loaded.options) == ("tiny", WatchOptions(fps=5.0, ratio=4))
+    assert (loaded.model, loaded.options) == ("tiny", MemoryOptions(fps=5.0, ratio=4))
     video = loaded.video
     assert video is not None and (video.path, video.width, video.height) == (str(clip), 160, 64)
     assert (video.size, video.modified) == (clip.stat().st_size, clip.stat().st_mtime)
@@ -81,7 +81,7 @@ def test_watching_goes_on_from_a_loaded_memory(model: VideoXL, fresh: VisualMemo
     more = torch.randn(8, 4, 32, generator=torch.Generator().manual_seed(1))
     grown = []
     for memory in (fresh, VisualMemory.load(saved, model)):
-        watching = model.watching(plan, memory)
+        watching = model.memory_builder(plan, memory)
         watching.feed(more, plan.frames.times)
         grown.append(watching.finish())
     assert same_tensors(*grown) and grown[0].num_frames == fresh.num_frames + 8
@@ -136,7 +136,7 @@ def test_a_header_with_any_changed_byte_is_read_or_refused(saved: Path, tmp_path
 )
 def test_a_header_that_says_what_cannot_be(model: VideoXL, clip: Path, tmp_path: Path, old: str, new: str) -> None:
     path = tmp_path / "damaged.vxm"
-    replace(model.watch(clip, max_frames=4), prefix_ids=(151644,)).save(path)
+    replace(model.memorize(clip, max_frames=4), prefix_ids=(151644,)).save(path)
     content = path.read_bytes()
     assert content.count(old.encode())
     path.write_bytes(content.replace(old.encode(), new.encode()))
@@ -193,14 +193,14 @@ def test_16_bit_can_be_read_in_32_and_not_the_other_way(
 ) -> None:
     save_checkpoint(checkpoint(), tmp_path / "model", torch.float32)
     wide, narrow = (VideoXL.from_pretrained(tmp_path / "model", "cpu", dtype) for dtype in ("float32", "bfloat16"))
-    memory = narrow.watch(clip, max_frames=20, ratio=4)
+    memory = narrow.memorize(clip, max_frames=20, ratio=4)
     memory.save(tmp_path / "narrow.vxm")
     assert same_tensors(VisualMemory.load(tmp_path / "narrow.vxm", narrow), memory)
     loaded = VisualMemory.load(tmp_path / "narrow.vxm", wide)
     for (keys, _), (as_made, _) in zip(loaded.layers, memory.layers, strict=True):
         assert keys.dtype == torch.float32 and torch.equal(keys, as_made.float())
     wide.ask(loaded, QUESTION, max_new_tokens=3)
-    wide.watch(clip, max_frames=20, ratio=4).save(tmp_path / "wide.vxm")
+    wide.memorize(clip, max_frames=20, ratio=4).save(tmp_path / "wide.vxm")
     assert "is in float32, the model in bfloat16" in str(refused(tmp_path / "wide.vxm", narrow))
 
 
@@ -271,11 +271,11 @@ def test_a_file_that_is_replaced_while_it_is_read(
     model: VideoXL, fresh: VisualMemory, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = shutil.copy(saved, tmp_path / "clip.vxm")
-    verify = videoxl.memory.file.Contents.verify
+    verify = videoxl.memory.file.MemoryFile.verify
 
-    def replacing(self: videoxl.memory.file.Contents) -> None:
+    def replacing(self: videoxl.memory.file.MemoryFile) -> None:
         verify(self)
         replace(fresh, num_frames=3).save(path)
 
-    monkeypatch.setattr(videoxl.memory.file.Contents, "verify", replacing)
+    monkeypatch.setattr(videoxl.memory.file.MemoryFile, "verify", replacing)
     assert "was replaced" in str(refused(path, model))

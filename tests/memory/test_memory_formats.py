@@ -14,10 +14,10 @@ import videoxl.memory.file
 from videoxl import VisualMemory
 from videoxl.errors import DamagedMemoryError, MemoryFileError
 from videoxl.memory.edit import first_windows, slice_memory
-from videoxl.memory.file import Contents
+from videoxl.memory.file import MemoryFile
 from videoxl.memory.header import read_header
 from videoxl.memory.section import Section
-from videoxl.options import WatchOptions
+from videoxl.options import MemoryOptions
 from videoxl.version import MEMORY_REVISION
 from videoxl.video.identity import VideoRecord
 
@@ -84,12 +84,12 @@ def test_a_file_of_format_1_is_still_read(tmp_path: Path, kind: str) -> None:
     assert (loaded.prefix_ids, loaded.ratios, loaded.window_vsts) == ((11, 12), (4, 4), (2, 1))
     assert loaded.spans.tolist() == [[0, 1], [2, 3], [4, 4.5]] and loaded.frame_times.tolist() == [0, 1, 2, 3, 4, 4.5]
     assert loaded.video == VideoRecord("/films/talk.mp4", 5.0, 10.0, 160, 64, 1234, 1700000000.5, "ab" * 16)
-    assert (loaded.options, loaded.warnings) == (WatchOptions(max_frames=64, fps=2.0), ("2 frames lost",))
+    assert (loaded.options, loaded.warnings) == (MemoryOptions(max_frames=64, fps=2.0), ("2 frames lost",))
     assert (loaded.revision, loaded.sections) == (0, ())
     assert loaded.buffers.capacity == 45
     loaded.save(tmp_path / "new.vxm")  # in the format of today, and still of its revision
     assert VisualMemory.load(tmp_path / "new.vxm", READER).revision == 0
-    with Contents(tmp_path / "new.vxm") as contents:
+    with MemoryFile(tmp_path / "new.vxm") as contents:
         assert contents.format == 2
 
 
@@ -105,7 +105,7 @@ def test_sections_come_back_and_a_memory_without_has_none(memory: VisualMemory, 
     loaded = VisualMemory.load(tmp_path / "whole.vxm", READER)
     check_same_sections(loaded, SECTIONS)
     assert loaded.revision == MEMORY_REVISION and torch.equal(loaded.layers[1][0], grid(1))
-    with Contents(tmp_path / "whole.vxm") as contents:  # without its tensors
+    with MemoryFile(tmp_path / "whole.vxm") as contents:  # without its tensors
         assert contents.sections["track"].version == 3 and contents.sections["track"].tensors == ("boxes", "scores")
 
 
@@ -117,7 +117,7 @@ def test_what_nobody_knows_is_kept_on_copying_and_in_8_bit(memory: VisualMemory,
     small = VisualMemory.load(tmp_path / "small.vxm", READER)
     assert read_header(tmp_path / "small.vxm").is_quantised
     check_same_sections(small, SECTIONS)
-    with Contents(tmp_path / "small.vxm") as contents:
+    with MemoryFile(tmp_path / "small.vxm") as contents:
         contents.copy(tmp_path / "copy.vxm")
     check_same_sections(VisualMemory.load(tmp_path / "copy.vxm", READER), SECTIONS)
 
@@ -188,7 +188,7 @@ def test_what_later_versions_add_to_the_core_is_left_out(
     memory: VisualMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = VideoRecord("/films/talk.mp4", 5.0, 10.0, 160, 64, 1234, 1700000000.5, "ab" * 16)
-    memory = replace(memory, video=video, options=WatchOptions(fps=2.0))
+    memory = replace(memory, video=video, options=MemoryOptions(fps=2.0))
     dumps = json.dumps
 
     def adding(said: dict[str, object]) -> str:

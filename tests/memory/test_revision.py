@@ -19,7 +19,7 @@ import videoxl.network.qwen2
 import videoxl.video.sampling
 from videoxl import Video, VideoXL, VisualMemory
 from videoxl.errors import MemoryFileError
-from videoxl.options import WatchOptions
+from videoxl.options import MemoryOptions
 from videoxl.version import MEMORY_REVISION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,7 +122,9 @@ def model() -> VideoXL:
 
 @pytest.fixture(scope="module")
 def of_before(model: VideoXL, clip: Path) -> VisualMemory:
-    return replace(model.watch(clip, options=WatchOptions(mode="steady", fps=5.0, ratio=4, end=6.0)), revision=0)
+    return replace(
+        model.memorize(clip, options=MemoryOptions(mode="fixed-rate", fps=5.0, ratio=4, end=6.0)), revision=0
+    )
 
 
 def test_a_memory_of_another_revision_answers_and_can_be_cut(
@@ -141,7 +143,7 @@ def test_nothing_grows_from_a_memory_of_another_revision(
 ) -> None:
     plan = model.plan(Video(clip), options=of_before.options, end=end)
     seen = []
-    grown = model.watch_on(plan, of_before, lambda progress: seen.append(progress.frames_done)).memory
+    grown = model.extend_memory(plan, of_before, lambda progress: seen.append(progress.frames_done)).memory
     assert seen[-1] == len(plan) and grown.revision == MEMORY_REVISION
     with pytest.raises(MemoryFileError, match="revision 0"):
-        model.watching(plan, of_before)
+        model.memory_builder(plan, of_before)

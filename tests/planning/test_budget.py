@@ -21,11 +21,11 @@ def budget(positions=512, **changes):
 def test_auto_is_the_smallest_that_fits(num_tokens, ratio):
     chosen = budget().choose(num_tokens, "auto")
     assert chosen.ratios == (ratio,) and chosen.cover
-    assert budget().fits(budget().need(num_tokens, chosen))
+    assert budget().fits(budget().requirement(num_tokens, chosen))
 
 
 def test_need_is_counted_to_the_slot():
-    need = budget().need(100, RatioPolicy((8,)))  # windows of 32, 32, 32 and 4
+    need = budget().requirement(100, RatioPolicy((8,)))  # windows of 32, 32, 32 and 4
     assert (need.slots, need.longest_window) == (14 + 4 + 4 + 4 + 1, 36)
     assert need.positions == 27 + 64
 

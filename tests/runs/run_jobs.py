@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videoxl.errors import BudgetError, CheckpointError, OutOfMemoryError, VideoError
+from videoxl.runs.context import ItemContext
 from videoxl.runs.engine import run
 from videoxl.runs.events import Event, ItemDone, ItemStarted
-from videoxl.runs.job import Item, Produced, Rows, Worker
-from videoxl.runs.turn import Turn
+from videoxl.runs.job import Item, ItemResult, Rows, Worker
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Squares:
         if device == "deadly":
             os._exit(7)
 
-        def worker(item: Item, turn: Turn) -> Rows | Produced:
+        def worker(item: Item, context: ItemContext) -> Rows | ItemResult:
             with self.calls.open("a", errors="backslashreplace") as file:
                 file.write(f"{item.key}\t{os.getpid()}\n")
-            turn.look_ahead(self.prepare)
+            context.look_ahead(self.prepare)
             time.sleep(self.seconds)
             self.await_file(item.data.get("await"))
-            prepared = turn.prepared()
+            prepared = context.prepared()
             match item.data.get("do"):
                 case "raise":
                     raise ValueError("no\nluck")
@@ -52,10 +52,10 @@ class Squares:
                 case "tell signals":
                     return {"deaf": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())}
                 case "make a file":
-                    return Produced({"file": f"made/{item.key}"}, {f"made/{item.key}": b"of " + item.key.encode()})
+                    return ItemResult({"file": f"made/{item.key}"}, {f"made/{item.key}": b"of " + item.key.encode()})
                 case "report":
                     for done in range(500):  # in half a second, at least
-                        turn.report(done, 500, "frames")
+                        context.report(done, 500, "frames")
                         time.sleep(0.001)
                 case "tell threads":
                     return {"threads": os.environ.get("OMP_NUM_THREADS")}
@@ -134,12 +134,12 @@ class Faulty:
         done = 1 // (device != "zero") - 1
         time.sleep({"slow": 3, "stuck": 600}.get(device, 0))
 
-        def worker(item: Item, turn: Turn) -> Rows:
+        def worker(item: Item, context: ItemContext) -> Rows:
             nonlocal done
             begun = list(self.folder.iterdir())
             (self.folder / f"{os.getpid()} {len(begun):05d} {item.key}").touch()
             if "allow" in item.data:
-                turn.allow(item.data["allow"])
+                context.allow(item.data["allow"])
             fails = item.data.get("raise")
             if device != self.device_good and (len(begun) if self.all_workers else done) >= self.good:
                 fails = self.error
@@ -149,11 +149,11 @@ class Faulty:
                 time.sleep(600)
             if fails == "chat":
                 while True:
-                    turn.report(0, 1, "words")
+                    context.report(0, 1, "words")
                     time.sleep(0.01)
             if fails:
                 raise ERRORS[fails]
-            turn.look_ahead(lambda item: None)
+            context.look_ahead(lambda item: None)
             time.sleep(item.data.get("seconds", 0))
             done += 1
             return {"pid": os.getpid()}

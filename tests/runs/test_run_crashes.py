@@ -120,11 +120,13 @@ def test_a_second_process_is_refused_while_the_first_lives(tmp_path: Path) -> No
     now = state(folder)
     assert (now.done, now.running, now.waiting, now.failed) == (40, 1, 0, 0)
     assert now.process is not None and now.process[0] == process.pid
-    assert [(item.key, item.worker) for item in now.at_work] == [("wait for", 0)] and now.at_work[0].seconds >= 0
+    assert [(item.key, item.worker) for item in now.running_items] == [("wait for", 0)] and now.running_items[
+        0
+    ].seconds >= 0
     process.kill()
     process.wait()
     now = state(folder)
-    assert (now.done, now.running, now.waiting, now.process, now.at_work) == (40, 0, 1, None, ())
+    assert (now.done, now.running, now.waiting, now.process, now.running_items) == (40, 0, 1, None, ())
     items = [*numbers(40, rows=3), Item("wait for", {"number": 1})]
     assert run(folder, {"of": "a test"}, items, Squares(calls)).done == 41
 

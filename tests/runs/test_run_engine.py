@@ -11,9 +11,9 @@ from run_jobs import Squares, numbers
 
 from videoxl.errors import CheckpointError, RunError
 from videoxl.runs.engine import RunSummary, load_results, run, state
-from videoxl.runs.events import Event, ItemDone, ItemFailed, ItemProgress, ItemStarted, Progress, WorkerLost
+from videoxl.runs.events import Event, ItemAdvanced, ItemDone, ItemFailed, ItemStarted, Progress, WorkerLost
 from videoxl.runs.job import Item
-from videoxl.runs.spawned import Spawned
+from videoxl.runs.process_backend import ProcessBackend
 
 
 def job(folder: Path, seconds: float = 0.0) -> Squares:
@@ -109,9 +109,9 @@ def test_a_worker_tells_how_far_it_is_but_not_too_often(tmp_path: Path) -> None:
     events: list[Event] = []
     items = [*numbers(1), Item("slow", {"do": "report"})]
     run(tmp_path / "run", {}, items, job(tmp_path), on_event=events.append)
-    told = of_kind(events, ItemProgress)
-    assert all((event.item, event.worker, event.amount.what) == (items[1], 0, "frames") for event in told)
-    amounts = [event.amount for event in told]
+    told = of_kind(events, ItemAdvanced)
+    assert all((event.item, event.worker, event.progress.what) == (items[1], 0, "frames") for event in told)
+    amounts = [event.progress for event in told]
     assert (amounts[0].done, amounts[0].total, amounts[0].seconds) == (0, 500, 0.0) and len(amounts) > 1
     assert all(
         now.done > before.done and now.seconds - before.seconds >= 0.25 for before, now in itertools.pairwise(amounts)
@@ -142,15 +142,15 @@ def test_two_workers_share_the_items_and_do_each_once(tmp_path: Path) -> None:
 def test_workers_share_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: int, chosen: str | None, threads: str | None
 ) -> None:
-    monkeypatch.setattr("videoxl.runs.spawned.num_cores", lambda: 7)
+    monkeypatch.setattr("videoxl.runs.process_backend.num_cores", lambda: 7)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if chosen is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", chosen)
-    hired = Spawned(["cpu"] * devices)
+    hired = ProcessBackend(["cpu"] * devices)
     assert len(hired.devices(9)) == devices
     items = [Item("one", {"do": "tell threads"})]
     monkeypatch.setattr(hired, "devices", lambda most: ["cpu"])
-    run(tmp_path / "run", {}, items, job(tmp_path), employer=hired)
+    run(tmp_path / "run", {}, items, job(tmp_path), backend=hired)
     assert load_results(tmp_path / "run") == [{"key": "one", "threads": threads}]
     assert os.environ.get("OMP_NUM_THREADS") == chosen
 

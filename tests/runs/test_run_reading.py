@@ -126,7 +126,7 @@ def test_a_run_that_goes_on(place: Path) -> None:
     folder.mkdir(mode=0o755)
     run(folder, {}, numbers(3), Squares(place / "calls"), on_event=told)
     assert [(shown["done"], shown["process"]["pid"]) for shown in seen] == [(2, os.getpid())]
-    assert [item["key"] for item in seen[0]["at_work"]] == ["item 2"]
+    assert [item["key"] for item in seen[0]["running_items"]] == ["item 2"]
 
 
 def test_looking_keeps_no_run_from_its_start(place: Path) -> None:

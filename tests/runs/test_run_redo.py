@@ -11,7 +11,7 @@ from videoxl.errors import RunError
 from videoxl.runs import rowfile
 from videoxl.runs.engine import load_results, run, state
 from videoxl.runs.job import Item
-from videoxl.runs.rowfile import RowFile
+from videoxl.runs.row_file import RowFile
 
 OLD, NEW = [0, 1, 2], [0, 10, 2]
 

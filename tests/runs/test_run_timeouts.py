@@ -8,9 +8,9 @@ from run_jobs import Faulty, end_by_themselves, numbers
 
 from videoxl.errors import RunError
 from videoxl.runs.engine import RunSummary, load_results, run, state
-from videoxl.runs.events import Event, ItemFailed, ItemProgress, WorkerLost
+from videoxl.runs.events import Event, ItemAdvanced, ItemFailed, WorkerLost
 from videoxl.runs.job import TIMEOUT_SECONDS, Item
-from videoxl.runs.spawned import Spawned
+from videoxl.runs.process_backend import ProcessBackend
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_an_item_that_hangs_costs_itself_only(tmp_path: Path, job: Faulty, how: 
     (lost,) = (event for event in events if isinstance(event, WorkerLost))
     assert lost.item == items[1] and lost.replaced
     if how == "chat":
-        assert any(isinstance(event, ItemProgress) for event in events)
+        assert any(isinstance(event, ItemAdvanced) for event in events)
     assert end_by_themselves({pid for pid, _ in job.begun()})
 
 
@@ -87,7 +87,7 @@ def test_a_device_on_which_everything_hangs_is_given_up(tmp_path: Path, job: Fau
 def test_a_worker_that_is_never_set_up_is_not_waited_for(
     tmp_path: Path, job: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Spawned, "setup_seconds", 1.0)
+    monkeypatch.setattr(ProcessBackend, "setup_seconds", 1.0)
     with pytest.raises(RunError, match="the worker on stuck was not set up within 1 s"):
         run(tmp_path / "run", {}, numbers(2), job, devices=["stuck"])
     assert state(tmp_path / "run").waiting == 2

@@ -15,7 +15,7 @@ from videoxl import VideoXL
 from videoxl.checkpoints.loading import load_checkpoint, save_checkpoint
 from videoxl.checkpoints.parts import Checkpoint
 from videoxl.errors import RunError
-from videoxl.train.nano import RATIOS, Recipe, carried_rows, take_up, train_nano
+from videoxl.train.nano import RATIOS, Recipe, carried_rows, resume_from, train_nano
 from videoxl.train.tokenizer import build_tokenizer
 from videoxl.train.trainer import Metrics, StageConfig
 
@@ -114,7 +114,7 @@ def test_a_run_from_a_finished_model_leaves_its_vision_as_it_is_and_can_be_stopp
 
 
 def test_a_token_keeps_its_embedding_whatever_its_number(tmp_path: Path, bundled: Checkpoint) -> None:
-    take_up(tmp_path, "videoxl-nano")
+    resume_from(tmp_path, "videoxl-nano")
     start = torch.load(tmp_path / "start.pt", weights_only=True)
     rows, old = start["model.embed_tokens.weight"], bundled.language.model.embed_tokens.weight
     ids, old_ids = build_tokenizer().get_vocab(), bundled.tokenizer.backend.get_vocab()
@@ -127,4 +127,4 @@ def test_another_kind_of_model_is_refused(tmp_path: Path, bundled: Checkpoint) -
     config = replace(bundled.config, preprocessing=replace(bundled.config.preprocessing, mode="shortest"))
     save_checkpoint(replace(bundled, config=config), tmp_path / "other", torch.float16)
     with pytest.raises(RunError, match="another kind of model"):
-        take_up(tmp_path, str(tmp_path / "other"))
+        resume_from(tmp_path, str(tmp_path / "other"))

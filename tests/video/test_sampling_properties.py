@@ -68,9 +68,9 @@ RATES = st.floats(1e-3, 1e3)
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.data(), st.sampled_from(["uniform", "keyframes", "steady"]), RATES)
+@given(st.data(), st.sampled_from(["uniform", "keyframes", "fixed-rate"]), RATES)
 def test_frames_are_sorted_shown_and_not_too_many(data: st.DataObject, mode: str, fps: float) -> None:
-    rate = fps if mode == "steady" else data.draw(st.sampled_from([None, fps]))
+    rate = fps if mode == "fixed-rate" else data.draw(st.sampled_from([None, fps]))
     axis, candidates, begin, max_frames, plan = planned(data, mode, rate)
     indices = plan.indices.tolist()
     assert plan.mode == mode
@@ -109,7 +109,7 @@ def test_uniform_frames_are_on_screen_at_even_moments(data: st.DataObject) -> No
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(1, 60_000))
 def test_steady_frames_are_on_screen_at_every_step(data: st.DataObject, step: int) -> None:
-    axis, candidates, begin, max_frames, plan = planned(data, "steady", MS / step)
+    axis, candidates, begin, max_frames, plan = planned(data, "fixed-rate", MS / step)
     times = axis.times[candidates]
     while True:
         moments = np.arange(round(begin * MS), round(max(times[-1], begin) * MS) + 1, step) / MS + 1e-6

@@ -8,9 +8,9 @@ from odd_pictures import make_odd_pictures
 from tiny_models import video_xl
 
 from videoxl import Video, VisualMemory
-from videoxl.engine.growing import known_part
+from videoxl.engine.extend import known_part
 from videoxl.errors import VideoError
-from videoxl.options import WatchOptions
+from videoxl.options import MemoryOptions
 from videoxl.video.identity import VideoRecord
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
@@ -81,7 +81,7 @@ def test_streams_of_a_real_file(media: Path) -> None:
 
 def test_a_memory_knows_its_stream(two: Path, tmp_path: Path) -> None:
     model = video_xl()
-    memory = model.watch(two, video_stream=1, fps=None, ratio=4)
+    memory = model.memorize(two, video_stream=1, fps=None, ratio=4)
     memory.save(tmp_path / "two.vxm")
     loaded = VisualMemory.load(tmp_path / "two.vxm", model)
     assert loaded.video == Video(two, stream=1).record and loaded.video.stream == 1
@@ -89,7 +89,7 @@ def test_a_memory_knows_its_stream(two: Path, tmp_path: Path) -> None:
     again = model.plan(Video(two, stream=1), fps=None, ratio=4)
     assert known_part(again, loaded) is loaded
     assert known_part(model.plan(two, fps=None, ratio=4, max_frames=10), loaded) is None
-    assert model.watch(two, memory=model.watch(Video(two, stream=1), ratio=4)).video.stream == 1
+    assert model.memorize(two, memory=model.memorize(Video(two, stream=1), ratio=4)).video.stream == 1
 
 
 def test_memories_from_before_have_no_streams(two: Path) -> None:
@@ -100,6 +100,6 @@ def test_memories_from_before_have_no_streams(two: Path) -> None:
 
 def test_frames_of_another_stream_are_refused(two: Path) -> None:
     with pytest.raises(VideoError, match="video stream 1"):
-        video_xl().plan(Video(two), options=WatchOptions(video_stream=1))
+        video_xl().plan(Video(two), options=MemoryOptions(video_stream=1))
     with pytest.raises(VideoError, match="video stream 1"):
         video_xl().plan(np.zeros((2, 8, 8, 3), np.uint8), video_stream=1)

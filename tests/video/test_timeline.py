@@ -8,7 +8,7 @@ import pytest
 from video_clips import make_odd_videos, read_numbers
 
 from videoxl.errors import VideoError
-from videoxl.video.facts import DecodeRequest, Segment
+from videoxl.video.messages import DecodeRequest, Segment
 from videoxl.video.pyav_reader import PyAVReader
 from videoxl.video.sampling import SamplingPlan
 from videoxl.video.timeline import ClockWatch, join_clocks, jump_warning
@@ -54,7 +54,7 @@ def test_every_frame_of_both_recordings_is_read(jumping: Video) -> None:
     keys = jumping.sample(mode="keyframes")
     assert FIRST in keys.indices
     assert numbers_read(jumping, keys) == keys.indices.tolist()
-    rate = jumping.sample(mode="steady", fps=2.0)
+    rate = jumping.sample(mode="fixed-rate", fps=2.0)
     assert len(rate) in (12, 13) and numbers_read(jumping, rate) == rate.indices.tolist()
 
 
@@ -108,7 +108,7 @@ def test_frames_far_behind_are_reached_without_decoding_all(tmp_path: Path, monk
     decoded = []
     original = PyAVReader._decode_packet
     monkeypatch.setattr(PyAVReader, "_decode_packet", lambda self, p: decoded.append(p) or original(self, p))
-    request = DecodeRequest(video._facts, indices, 0, 160, 64, 8, "pyav", False, False, 1)
+    request = DecodeRequest(video._info, indices, 0, 160, 64, 8, "pyav", False, False, 1)
     pictures = [picture for _, picture, _ in PyAVReader(request, lambda: None)]
     assert read_numbers(np.stack(pictures)) == indices.tolist()
     assert len(decoded) < 100

@@ -106,7 +106,7 @@ def test_variable_rate_times(tmp_path: Path) -> None:
 
 
 def test_keyframes_decode_nothing_else(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from videoxl.video.facts import DecodeRequest
+    from videoxl.video.messages import DecodeRequest
     from videoxl.video.pyav_reader import PyAVReader
 
     video = Video(clip)
@@ -121,14 +121,14 @@ def test_keyframes_decode_nothing_else(clip: Path, monkeypatch: pytest.MonkeyPat
         return original(self, packet)
 
     monkeypatch.setattr(PyAVReader, "_decode_packet", count)
-    request = DecodeRequest(video._facts, plan.indices, 0, 160, 64, 8, "pyav", False, True, 1)
+    request = DecodeRequest(video._info, plan.indices, 0, 160, 64, 8, "pyav", False, True, 1)
     pictures = list(PyAVReader(request, lambda: None))
     assert read_numbers(np.stack([picture for _, picture, _ in pictures])) == plan.indices.tolist()
     assert sum(packet is not None for packet in decoded) == len(plan)
 
 
 def test_seeks_that_fail_are_given_up(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from videoxl.video.facts import DecodeRequest
+    from videoxl.video.messages import DecodeRequest
     from videoxl.video.pyav_reader import PyAVReader
 
     video = Video(clip)
@@ -137,19 +137,19 @@ def test_seeks_that_fail_are_given_up(clip: Path, monkeypatch: pytest.MonkeyPatc
     original = PyAVReader._open
     monkeypatch.setattr(PyAVReader, "_open", lambda self: opened.append(self) or original(self))
     monkeypatch.setattr(PyAVReader, "_seek", lambda self, key: False)
-    request = DecodeRequest(video._facts, indices, 0, 160, 64, 8, "pyav", False, False, 1)
+    request = DecodeRequest(video._info, indices, 0, 160, 64, 8, "pyav", False, False, 1)
     pictures = list(PyAVReader(request, lambda: None))
     assert read_numbers(np.stack([picture for _, picture, _ in pictures])) == indices.tolist()
     assert len(opened) == 2
 
 
 def test_several_threads_read_the_same(clip: Path) -> None:
-    from videoxl.video.facts import DecodeRequest
+    from videoxl.video.messages import DecodeRequest
     from videoxl.video.pyav_reader import PyAVReader
 
     video = Video(clip)
     indices = np.array([0, 3, 50, 51, 52, 120, 299])
-    request = DecodeRequest(video._facts, indices, 0, 160, 64, 8, "pyav", False, False, 4)
+    request = DecodeRequest(video._info, indices, 0, 160, 64, 8, "pyav", False, False, 4)
     pictures = list(PyAVReader(request, lambda: None))
     assert read_numbers(np.stack([picture for _, picture, _ in pictures])) == indices.tolist()
 
@@ -188,7 +188,7 @@ def test_reduction_averages(tmp_path: Path, decoder: str) -> None:
 
 def test_decord_missing(clip: Path) -> None:
     video = Video(clip)
-    video._facts = replace(video._facts, decord_installed=False)
+    video._info = replace(video._info, decord_installed=False)
     _, report = read_all(video, video.sample(max_frames=3))
     assert (report.decoder, report.reason) == ("pyav", "decord is not installed")
 
@@ -287,6 +287,6 @@ def test_bad_arguments(clip: Path) -> None:
 
 
 def test_nothing_imports_torch() -> None:
-    modules = "videoxl.video.video, videoxl.video.worker, videoxl.video.probe, videoxl.video.decord_reader"
+    modules = "videoxl.video.video, videoxl.video.decode_worker, videoxl.video.probe, videoxl.video.decord_reader"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from videoxl.errors import VideoError
-from videoxl.video.facts import VideoFacts
+from videoxl.video.messages import VideoInfo
 from videoxl.video.sampling import plan_frames
 
 
-def facts(times_ms: np.ndarray, keyframes: np.ndarray | None = None, first_ms: int = 0) -> VideoFacts:
+def info(times_ms: np.ndarray, keyframes: np.ndarray | None = None, first_ms: int = 0) -> VideoInfo:
     pts = np.asarray(times_ms, dtype=np.int64) + first_ms
     duration = (pts[-1] - first_ms + 40) / 1000
     keys = np.arange(len(pts)) % 50 == 0 if keyframes is None else keyframes
-    return VideoFacts(
+    return VideoInfo(
         path="video.mp4", location="/video.mp4", container="mov", codec="h264", width=64, height=48, rotation=0,
         fps=25.0, duration=duration, start=first_ms / 1000, time_base=Fraction(1, 1000), pts=pts, dts=pts,
         keyframes=keys, frames_missing=0, warnings=(), decord_problem=None, decord_installed=True,
@@ -24,7 +24,7 @@ def facts(times_ms: np.ndarray, keyframes: np.ndarray | None = None, first_ms: i
 @pytest.mark.parametrize("fps", [10, 23.976, 24, 25, 29.97, 30, 60])
 def test_uniform_equals_linspace_at_constant_rate(fps: float) -> None:
     for n in (2, 3, 97, 300, 4001):
-        video = facts(np.round(np.arange(n) * 1000 / fps), first_ms=1467)
+        video = info(np.round(np.arange(n) * 1000 / fps), first_ms=1467)
         for count in (1, 2, 5, 16, 64, 100, n - 1, n):
             if 1 <= count <= n:
                 plan = plan_frames(video, max_frames=count)
@@ -33,14 +33,14 @@ def test_uniform_equals_linspace_at_constant_rate(fps: float) -> None:
 
 
 def test_short_video_gives_each_frame_once() -> None:
-    plan = plan_frames(facts(np.arange(7) * 40), max_frames=1024)
+    plan = plan_frames(info(np.arange(7) * 40), max_frames=1024)
     assert plan.indices.tolist() == list(range(7))
 
 
 def test_variable_rate_takes_what_is_on_screen() -> None:
     rng = np.random.default_rng(3)
     times = np.concatenate([[0], np.cumsum(rng.integers(10, 400, 500))])
-    video = facts(times)
+    video = info(times)
     for count in (2, 10, 77, 300):
         plan = plan_frames(video, max_frames=count)
         moments = np.linspace(times[0], times[-1], count)
@@ -50,7 +50,7 @@ def test_variable_rate_takes_what_is_on_screen() -> None:
 
 
 def test_fps_caps_the_rate() -> None:
-    video = facts(np.arange(251) * 40)  # 10 s from the first frame to the last
+    video = info(np.arange(251) * 40)  # 10 s from the first frame to the last
     assert len(plan_frames(video, fps=1)) == 11
     assert len(plan_frames(video, fps=0.5)) == 6
     assert len(plan_frames(video, fps=1, max_frames=4)) == 4
@@ -60,7 +60,7 @@ def test_fps_caps_the_rate() -> None:
 
 
 def test_range_is_half_open() -> None:
-    video = facts(np.arange(100) * 40)
+    video = info(np.arange(100) * 40)
     plan = plan_frames(video, start=1.0, end=2.0)
     assert plan.indices.tolist() == list(range(25, 50))
     assert plan_frames(video, start=1.001, end=1.05).indices.tolist() == [25, 26]
@@ -72,27 +72,27 @@ def test_range_is_half_open() -> None:
 
 
 def test_what_is_on_screen_at_the_start_is_read() -> None:
-    slides = facts(np.array([0, 100_000, 200_000]), np.ones(3, bool))
+    slides = info(np.array([0, 100_000, 200_000]), np.ones(3, bool))
     for mode in ("uniform", "keyframes"):
         assert plan_frames(slides, start=50, mode=mode).times.tolist() == [0, 100, 200]
         assert plan_frames(slides, start=150, mode=mode).times.tolist() == [100, 200]
         assert plan_frames(slides, start=50, end=100, mode=mode).times.tolist() == [0]
     # Moments are counted from the start, not from when the slide appeared: 50, 60, 70 ...
-    assert plan_frames(slides, start=50, end=130, mode="steady", fps=0.1).times.tolist() == [0, 100]
+    assert plan_frames(slides, start=50, end=130, mode="fixed-rate", fps=0.1).times.tolist() == [0, 100]
     assert plan_frames(slides, start=50, fps=0.01).times.tolist() == [0, 200]
-    late = facts(np.array([5000, 6000]))
+    late = info(np.array([5000, 6000]))
     with pytest.raises(VideoError, match=r"first frame appears at 5.00 s, not before 5 s"):
         plan_frames(late, end=5)
 
 
 def test_keyframes() -> None:
-    video = facts(np.arange(1000) * 40)
+    video = info(np.arange(1000) * 40)
     plan = plan_frames(video, mode="keyframes")
     assert plan.indices.tolist() == list(range(0, 1000, 50)) and plan.mode == "keyframes"
     assert plan_frames(video, mode="keyframes", start=3, end=8).indices.tolist() == [100, 150]
     # Uneven key frames: even in time, not in number.
     keys = np.isin(np.arange(1000), [0, 10, 20, 30, 40, 50, 500, 990])
-    few = plan_frames(facts(np.arange(1000) * 40, keys), mode="keyframes", max_frames=3)
+    few = plan_frames(info(np.arange(1000) * 40, keys), mode="keyframes", max_frames=3)
     assert few.indices.tolist() == [0, 500, 990]
     with pytest.raises(VideoError, match="no key frame"):
         plan_frames(video, mode="keyframes", start=0.1, end=0.5)
@@ -115,26 +115,26 @@ def test_keyframes() -> None:
 )
 def test_bad_arguments(arguments: dict, message: str) -> None:
     with pytest.raises(VideoError, match=message):
-        plan_frames(facts(np.arange(100) * 40), **arguments)
+        plan_frames(info(np.arange(100) * 40), **arguments)
 
 
 @pytest.mark.parametrize("fps", [0.3, 1, 4, 100, 1e12])
 def test_steady_frames_stay_the_same_as_a_file_grows(fps: float) -> None:
     rng = np.random.default_rng(3)
     times = np.concatenate([[0], np.cumsum(rng.integers(10, 400, 500))])
-    whole = plan_frames(facts(times), fps=fps, mode="steady").indices.tolist()
+    whole = plan_frames(info(times), fps=fps, mode="fixed-rate").indices.tolist()
     moments = np.arange(0, times[-1] + 1e-3, 1000 / min(fps, 1e4))
     assert whole == sorted({int(np.flatnonzero(times <= moment + 1e-3)[-1]) for moment in moments})
     for length in (1, 2, 3, 70, 333):
-        early = plan_frames(facts(times[:length]), fps=fps, mode="steady").indices.tolist()
+        early = plan_frames(info(times[:length]), fps=fps, mode="fixed-rate").indices.tolist()
         assert early == whole[: len(early)] and len(early) >= np.searchsorted(whole, length - 1)
 
 
 def test_steady_frames_that_are_too_many_are_halved() -> None:
-    video = facts(np.arange(1001) * 40)  # 40 s from the first frame to the last
+    video = info(np.arange(1001) * 40)  # 40 s from the first frame to the last
     for most, seconds in ((41, 1), (40, 2), (21, 2), (20, 4), (1, 64)):
-        times = plan_frames(video, max_frames=most, fps=1, mode="steady", start=0).times
+        times = plan_frames(video, max_frames=most, fps=1, mode="fixed-rate", start=0).times
         np.testing.assert_allclose(times, np.arange(0, 40.01, seconds))
-    assert plan_frames(video, fps=1, mode="steady", start=3, end=6).times.tolist() == [3, 4, 5]
+    assert plan_frames(video, fps=1, mode="fixed-rate", start=3, end=6).times.tolist() == [3, 4, 5]
     with pytest.raises(VideoError, match="no rate"):
-        plan_frames(video, mode="steady")
+        plan_frames(video, mode="fixed-rate")

@@ -8,7 +8,7 @@ from ..errors import CheckpointError
 from ..files import asset, local_path
 
 BUNDLED = ("videoxl-nano",)
-# All processes of `videoxl ask` together, an hour of 720p video, 1024 frames: scripts/bench_watch.py measures it.
+# All processes of `videoxl ask` together, an hour of 720p video, 1024 frames: scripts/bench_ask.py measures it.
 _BUNDLED_MEMORY_BYTES = 1_500_000_000
 
 

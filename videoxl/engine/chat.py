@@ -12,7 +12,7 @@ from ..memory.value import VisualMemory
 from ..network.devices import within_memory
 from ..network.qwen2 import VSTQwen2
 from ..options import AnswerOptions
-from ..planning.budget import DEFAULT_ROOM
+from ..planning.budget import DEFAULT_RESERVED_SLOTS
 from .answer import Answer, Past, whole_answer
 from .evidence import neutral_attention
 from .text import Tokenizer, check_length, encode_next_question, encode_question
@@ -101,11 +101,11 @@ class Conversation:
                 raise
             raise QuestionError(str(error), "Begin a new conversation.") from None
 
-    def _with_room(self, length: int, room: int) -> BufferStore:
+    def _with_room(self, length: int, reserved_slots: int) -> BufferStore:
         """Return the conversation's store; a larger one with the same slots where the room does not suffice."""
         if self._store is None:
-            self._store = self._memory.workspace(max(room, DEFAULT_ROOM))
-        elif length + room > self._store.capacity:
+            self._store = self._memory.workspace(max(reserved_slots, DEFAULT_RESERVED_SLOTS))
+        elif length + reserved_slots > self._store.capacity:
             layers = tuple((keys[0], values[0]) for keys, values in self._store.layers())
-            self._store = BufferStore.beginning_with(layers, length + 2 * max(room, DEFAULT_ROOM))
+            self._store = BufferStore.beginning_with(layers, length + 2 * max(reserved_slots, DEFAULT_RESERVED_SLOTS))
         return self._store

@@ -16,7 +16,7 @@ from ..memory.value import VisualMemory
 from ..network.attention import AttentionProbe
 from ..network.qwen2 import VSTQwen2
 from ..options import AnswerOptions
-from .replay import TokenReader, can_replay
+from .cuda_graph import RecordedDecoder, can_record
 
 _BEFORE_REPLAY = 4  # tokens of an answer: to record one takes about as long as so many of them
 Rule = Callable[[Tensor, Tensor], Tensor]  # (tokens so far [1, n], scores [1, vocab]) -> scores
@@ -107,10 +107,10 @@ def generate(
     if options.temperature and options.seed is not None:
         generator = torch.Generator(token_ids.device).manual_seed(options.seed)
     step_ids = token_ids[None]
-    reader: TokenReader | None = None
+    reader: RecordedDecoder | None = None
     for number in range(options.max_new_tokens):
-        if number == _BEFORE_REPLAY and can_replay(language):
-            reader = TokenReader(language, store, probe)
+        if number == _BEFORE_REPLAY and can_record(language):
+            reader = RecordedDecoder(language, store, probe)
         hidden = read(language, store, step_ids, probe) if reader is None else reader.read(step_ids)
         logits = language.logits(hidden[:, -1])
         scores = logits.clone() if rules else logits  # a rule may work in place

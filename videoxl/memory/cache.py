@@ -1,6 +1,6 @@
 """Memories kept for next time, in the user's cache directory: bounded in size, the least recently used first out.
 
-What one command has made or used is not driven out by that command: it has said that it is there, or is about to.
+What one command has made or used is not driven out by that command: it has metadata that it is there, or is about to.
 
 Any number of processes may use it at a time: files appear whole under their names and are never changed, so the worst
 that two can do to each other is to make the same memory twice. It knows keys and files, and nothing of videos.

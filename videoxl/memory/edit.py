@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clock import clock
 from ..errors import MemoryFileError
 from ..network.rotary import inverse, rotary_tables, rotate
-from ..planning.budget import DEFAULT_ROOM
+from ..planning.budget import DEFAULT_RESERVED_SLOTS
+from ..timestamps import format_timestamp
 from .stores import BufferStore
 from .value import VisualMemory
 
@@ -39,8 +39,12 @@ def slice_memory(memory: VisualMemory, start: float | None, end: float | None, t
         covers = _on_screen(memory.spans, start, end)
     kept = np.flatnonzero(covers)
     if not len(kept):
-        asked = f"from {clock(start or 0)} to {'the end' if end is None else clock(end)}"
-        whole = f"{clock(memory.spans[0, 0])} to {clock(memory.spans[-1, 1])}" if memory.num_vst else "nothing"
+        asked = f"from {format_timestamp(start or 0)} to {'the end' if end is None else format_timestamp(end)}"
+        whole = (
+            f"{format_timestamp(memory.spans[0, 0])} to {format_timestamp(memory.spans[-1, 1])}"
+            if memory.num_vst
+            else "nothing"
+        )
         raise MemoryFileError(f"nothing in this memory is {asked}", f"It covers {whole}.")
     low, high = int(kept[0]), int(kept[-1]) + 1  # spans ascend: what covers a range of times has no gaps
     spans = memory.spans[low:high]
@@ -115,8 +119,8 @@ def _moved(memory: VisualMemory, low: int, high: int, theta: float) -> BufferSto
     """Return a store of the prompt and a half-open range of VSTs, at the positions that they have there."""
     prefix = len(memory.prefix_ids)
     length = prefix + high - low
-    room = memory.buffers.capacity - memory.length if memory.buffers is not None else DEFAULT_ROOM
-    store = BufferStore(length + room)
+    reserved_slots = memory.buffers.capacity - memory.length if memory.buffers is not None else DEFAULT_RESERVED_SLOTS
+    store = BufferStore(length + reserved_slots)
     for layer, (keys, values) in enumerate(memory.layers):
         vsts = slice(prefix + low, prefix + high)
         moved = _rotated(keys[:, vsts], range(vsts.start, vsts.stop), range(prefix, length), theta)

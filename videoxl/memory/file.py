@@ -33,7 +33,7 @@ FORMAT = 2
 AGAIN = "Make it again from the video, with videoxl index."
 _MARK = b'"checksum":"'  # quotes inside of the description are escaped: nothing else reads like this
 _BLANK = b"0" * 32
-_MOST_HEADER_BYTES = 100_000_000  # safetensors' own limit
+_MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 
 
 def is_memory_file(path: Path) -> bool:
@@ -41,7 +41,7 @@ def is_memory_file(path: Path) -> bool:
     if path.suffix == ".vxm":
         return True
     try:
-        with Contents(path):
+        with MemoryFile(path):
             return True
     except MemoryFileError:
         return False
@@ -58,7 +58,7 @@ def check_output(path: Path) -> None:
     if not os.path.lexists(path):
         return
     try:
-        with Contents(path):
+        with MemoryFile(path):
             return
     except DamagedMemoryError:  # it can only be made again
         return
@@ -69,14 +69,14 @@ def check_output(path: Path) -> None:
 
 
 def write_file(
-    path: Path, tensors: Mapping[str, "Tensor"], said: Mapping[str, Any], sections: Sequence[Section] = ()
+    path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, Any], sections: Sequence[Section] = ()
 ) -> None:
     """Write a memory, atomically: whoever looks sees the old file or the whole new one.
 
     Args:
         path: of the file.
         tensors: of the core.
-        said: a JSON object that describes the core.
+        metadata: a JSON object that describes the core.
         sections: the rest.
 
     Raises:
@@ -84,7 +84,7 @@ def write_file(
     """
     from safetensors.torch import save
 
-    metadata = {"videoxl": str(FORMAT), "checksum": _BLANK.decode(), "memory": json.dumps(said)}
+    metadata = {"videoxl": str(FORMAT), "checksum": _BLANK.decode(), "memory": json.dumps(metadata)}
     if sections:
         metadata["sections"] = json.dumps(describe_sections(sections))
     every = {**tensors, **name_tensors(sections)}
@@ -93,7 +93,7 @@ def write_file(
     _write(path, content[: place.start], _checksum(content, place), content[place.stop :])
 
 
-class Contents:
+class MemoryFile:
     """An open memory file. Opening it reads the header only; a context manager.
 
     Args:
@@ -101,7 +101,7 @@ class Contents:
 
     Attributes:
         format: its version.
-        said: the JSON object that describes the core.
+        metadata: the JSON object that describes the core.
         sections: what the header says about each section, by name.
 
     Raises:
@@ -124,7 +124,7 @@ class Contents:
         try:
             self._metadata = _read_metadata(path, self._map)
             self.format = int(self._metadata["videoxl"])
-            self.said: dict[str, Any] = json.loads(self._metadata["memory"], parse_float=_finite)
+            self.metadata: dict[str, Any] = json.loads(self._metadata["memory"], parse_float=_finite)
             self.sections = parse_sections(json.loads(self._metadata.get("sections", "{}"), parse_float=_finite))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             self._map.close()
@@ -193,7 +193,7 @@ def _read_metadata(path: Path, content: mmap.mmap) -> dict[str, str]:
         ValueError: the header is no JSON, or says that it is of a newer format only because it is damaged.
     """
     length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
-    is_safetensors = 0 < length <= _MOST_HEADER_BYTES and content[8:9] == b"{"
+    is_safetensors = 0 < length <= _MAX_HEADER_BYTES and content[8:9] == b"{"
     metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {}) if is_safetensors else {}
     if "videoxl" not in metadata:
         raise MemoryFileError(f"{path}: is not a visual memory", "Give a .vxm file, or make one with videoxl index.")

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DamagedMemoryError, VideoXLError
-from ..options import WatchOptions
+from ..options import MemoryOptions
 from ..video.identity import VideoRecord
-from .file import AGAIN, Contents
+from .file import AGAIN, MemoryFile
+
+# What files of 0.1.0 have, and how it is called now: fields, and values of the options' `mode`.
+_OLD_NAMES = {"room": "reserved_slots"}
+_OLD_MODES = {"steady": "fixed-rate"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class MemoryHeader:
         dtype: of keys and values when they were made, such as "float32".
         is_quantised: whether they are in 8 bit now.
         num_layers: how many layers have keys and values.
-        room: slots that were free behind the memory, for a question.
+        reserved_slots: slots that were free behind the memory, for a question.
         prefix_ids: the prompt's tokens before the video.
         ratios: the ratio of every window.
         window_vsts: the VSTs of every window.
@@ -41,14 +45,14 @@ class MemoryHeader:
     dtype: str
     is_quantised: bool
     num_layers: int
-    room: int
+    reserved_slots: int
     prefix_ids: tuple[int, ...]
     ratios: tuple[int, ...]
     window_vsts: tuple[int, ...]
     num_visual_tokens: int
     num_frames: int
     video: VideoRecord | None
-    options: WatchOptions | None
+    options: MemoryOptions | None
     warnings: tuple[str, ...]
 
     @property
@@ -56,20 +60,20 @@ class MemoryHeader:
         """Number of slots."""
         return len(self.prefix_ids) + sum(self.window_vsts)
 
-    def said(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return it as a JSON object."""
         return asdict(self)
 
     @classmethod
-    def parse(cls, said: Mapping[str, Any], path: Path) -> "MemoryHeader":
-        """Return what `said` gave; unknown keys are left out. Options of which one is unknown are unknown as a whole.
+    def parse(cls, metadata: Mapping[str, Any], path: Path) -> "MemoryHeader":
+        """Return what `metadata` gave; unknown keys are left out. Options with an unknown key are None.
 
         Raises:
             DamagedMemoryError: something is missing or of another kind.
         """
         try:
-            said = {"revision": 0, **said}  # format 1 has none
-            known = {field.name: said[field.name] for field in fields(cls)}
+            metadata = {"revision": 0, **_with_new_names(metadata)}  # format 1 has none
+            known = {field.name: metadata[field.name] for field in fields(cls)}
             for name in ("prefix_ids", "ratios", "window_vsts"):
                 known[name] = tuple(int(number) for number in known[name])
             known["warnings"] = tuple(str(sentence) for sentence in known["warnings"])
@@ -77,17 +81,23 @@ class MemoryHeader:
             if known["video"] is not None:
                 known["video"] = VideoRecord(**_known_to(VideoRecord, known["video"]))
             if known["options"] is not None:
-                asked = _known_to(WatchOptions, known["options"])
-                known["options"] = WatchOptions(**asked) if len(asked) == len(known["options"]) else None
+                known["options"]["mode"] = _OLD_MODES.get(known["options"]["mode"], known["options"]["mode"])
+                asked = _known_to(MemoryOptions, known["options"])
+                known["options"] = MemoryOptions(**asked) if len(asked) == len(known["options"]) else None
             return cls(**known)
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, VideoXLError) as error:
             raise DamagedMemoryError(f"{path}: its description cannot be read ({error!r})", AGAIN) from None
 
 
-def _known_to(kind: type, said: Mapping[str, Any]) -> dict[str, Any]:
+def _with_new_names(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a file under their present names."""
+    return {_OLD_NAMES.get(name, name): value for name, value in metadata.items()}
+
+
+def _known_to(kind: type, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a dataclass has fields for; a later version may write more."""
     names = {field.name for field in fields(kind)}
-    return {name: value for name, value in said.items() if name in names}
+    return {name: value for name, value in metadata.items() if name in names}
 
 
 def read_header(path: Path) -> MemoryHeader:
@@ -96,5 +106,5 @@ def read_header(path: Path) -> MemoryHeader:
     Raises:
         MemoryFileError: it is no memory, or of a newer format, or its header is damaged.
     """
-    with Contents(path) as contents:
-        return MemoryHeader.parse(contents.said, path)
+    with MemoryFile(path) as contents:
+        return MemoryHeader.parse(contents.metadata, path)

@@ -71,14 +71,14 @@ def describe_sections(sections: Sequence[Section]) -> dict[str, Any]:
     }
 
 
-def parse_sections(said: Mapping[str, Any]) -> dict[str, SectionHeader]:
+def parse_sections(metadata: Mapping[str, Any]) -> dict[str, SectionHeader]:
     """Return headers by name; unknown keys are left out.
 
     Raises:
         KeyError, TypeError, ValueError: something is missing or of another kind.
     """
     headers = {}
-    for name, each in said.items():
+    for name, each in metadata.items():
         Section(name, each["version"])
         headers[name] = SectionHeader(each["version"], dict(each["metadata"]), tuple(map(str, each["tensors"])))
     return headers

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ..errors import MemoryFileError
 from ..network.devices import within_memory
-from ..options import WatchOptions
-from ..planning.budget import DEFAULT_ROOM
+from ..options import MemoryOptions
+from ..planning.budget import DEFAULT_RESERVED_SLOTS
 from ..version import MEMORY_REVISION, __version__
 from ..video.identity import VideoRecord
-from .file import AGAIN, Contents, write_file
+from .file import AGAIN, MemoryFile, write_file
 from .header import MemoryHeader
 from .quantise import dequantise, quantise
 from .section import Section, read_sections
@@ -79,7 +79,7 @@ class VisualMemory:
     version: str = __version__
     revision: int = MEMORY_REVISION
     video: VideoRecord | None = None
-    options: WatchOptions | None = None
+    options: MemoryOptions | None = None
     warnings: tuple[str, ...] = ()
     sections: tuple[Section, ...] = field(default=(), repr=False)
     buffers: BufferStore | None = field(default=None, repr=False)
@@ -135,9 +135,11 @@ class VisualMemory:
                 tensors[name] = torch.from_numpy(np.ascontiguousarray(times, np.float64))
         own = {name: getattr(self, name) for name in _SAME}
         own["dtype"] = str(self.layers[0][0].dtype).removeprefix("torch.") if self.layers else ""
-        own["room"] = self.buffers.capacity - self.length if self.buffers is not None else DEFAULT_ROOM
+        own["reserved_slots"] = (
+            self.buffers.capacity - self.length if self.buffers is not None else DEFAULT_RESERVED_SLOTS
+        )
         header = MemoryHeader(is_quantised=dtype is not None, num_layers=len(self.layers), **own)
-        write_file(Path(path), tensors, header.said(), self.sections)
+        write_file(Path(path), tensors, header.metadata(), self.sections)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: MemoryReader) -> "VisualMemory":
@@ -153,8 +155,8 @@ class VisualMemory:
             BudgetError: the device's memory ran out.
         """
         path = Path(path)
-        with Contents(path) as contents:
-            header = MemoryHeader.parse(contents.said, path)
+        with MemoryFile(path) as contents:
+            header = MemoryHeader.parse(contents.metadata, path)
             _check_reader(path, header, model)
             contents.verify()
             tensors = contents.tensors()
@@ -173,17 +175,21 @@ class VisualMemory:
             **{name: getattr(header, name) for name in _SAME},
         )
 
-    def workspace(self, room: int) -> BufferStore:
+    def workspace(self, reserved_slots: int) -> BufferStore:
         """Return a store that begins with this memory and has room for more tokens. The memory stays as it is.
 
         The tokens are written behind the memory, in its own buffers, if these have the room and no other question is
         being answered there; otherwise behind a copy. So any number of questions may be answered at a time.
         """
-        if self.buffers is not None and self._may_write_behind() and self.length + room <= self.buffers.capacity:
+        if (
+            self.buffers is not None
+            and self._may_write_behind()
+            and self.length + reserved_slots <= self.buffers.capacity
+        ):
             shared = self.buffers.share()
             if shared is not None:
                 return shared
-        return BufferStore.beginning_with(self.layers, self.length + room)
+        return BufferStore.beginning_with(self.layers, self.length + reserved_slots)
 
     def _may_write_behind(self) -> bool:
         """Return whether the buffers are those of the layers, and torch lets us write to them here."""
@@ -233,7 +239,7 @@ def _stored(header: MemoryHeader, tensors: dict[str, Tensor], model: MemoryReade
     """
     if header.num_layers not in (0, len(model.layer_devices)):
         raise ValueError(f"{header.num_layers} layers, not {len(model.layer_devices)}")
-    store = BufferStore(header.length + header.room)
+    store = BufferStore(header.length + header.reserved_slots)
     for layer, device in zip(range(header.num_layers), model.layer_devices, strict=False):
         pair = [_restored(tensors, part, layer, header.is_quantised) for _, part in _PARTS]
         if any(tensor.shape[1] != header.length for tensor in pair):

@@ -92,7 +92,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def within_memory(device: torch.device) -> Iterator[None]:
-    """Turn a device that runs out of memory, which no estimate rules out, into an error with advice.
+    """ItemContext a device that runs out of memory, which no estimate rules out, into an error with advice.
 
     Raises:
         OutOfMemoryError: torch could not allocate.

@@ -8,27 +8,27 @@ from ..errors import BudgetError
 from .windows import RatioPolicy, plan_windows
 
 # Slots for a question and its answer, unless the caller says otherwise.
-DEFAULT_ROOM = 512
+DEFAULT_RESERVED_SLOTS = 512
 
 
 @dataclass(frozen=True)
-class Need:
+class Requirement:
     """What condensing a video takes.
 
     Args:
         slots: of the finished memory, prefix and VSTs.
         longest_window: tokens of the longest window, VSTs included.
-        room: slots for question and answer.
+        reserved_slots: slots for question and answer.
     """
 
     slots: int
     longest_window: int
-    room: int
+    reserved_slots: int
 
     @property
     def positions(self) -> int:
         """Largest number of positions in use at any time, at most: also the slots that buffers are made for."""
-        return self.slots + max(self.longest_window, self.room)
+        return self.slots + max(self.longest_window, self.reserved_slots)
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,22 @@ class Budget:
     Args:
         config: of the model: positions, window, ratios.
         num_prefix: tokens before the video.
-        room: slots for question and answer.
+        reserved_slots: slots for question and answer.
         free_slots: slots that fit the device's memory; None if unknown.
     """
 
     config: ModelConfig
     num_prefix: int
-    room: int = DEFAULT_ROOM
+    reserved_slots: int = DEFAULT_RESERVED_SLOTS
     free_slots: int | None = None
 
-    def need(self, num_tokens: int, policy: RatioPolicy, window: int | None = None) -> Need:
+    def requirement(self, num_tokens: int, policy: RatioPolicy, window: int | None = None) -> Requirement:
         """Return what a video of so many visual tokens takes."""
         plans = list(plan_windows(num_tokens, window or self.config.window, policy, self.num_prefix))
         longest = max((plan.length for plan in plans), default=0)
-        return Need(self.num_prefix + sum(plan.num_vst for plan in plans), longest, self.room)
+        return Requirement(self.num_prefix + sum(plan.num_vst for plan in plans), longest, self.reserved_slots)
 
-    def fits(self, need: Need) -> bool:
+    def fits(self, need: Requirement) -> bool:
         """Return whether positions and memory suffice."""
         in_memory = self.free_slots is None or need.positions <= self.free_slots
         return need.positions <= self.config.max_positions and in_memory
@@ -69,25 +69,25 @@ class Budget:
         fitting = self.fitting(num_tokens)
         policy = RatioPolicy((next(iter(fitting), ratios[-1]) if ratio == "auto" else int(ratio),))
         if policy.ratios[0] not in fitting:
-            raise self._does_not_fit(num_tokens, policy, self.need(num_tokens, policy))
+            raise self._does_not_fit(num_tokens, policy, self.requirement(num_tokens, policy))
         return policy
 
-    def check(self, num_tokens: int, policy: RatioPolicy, window: int) -> Need:
+    def check(self, num_tokens: int, policy: RatioPolicy, window: int) -> Requirement:
         """Return what a video takes with a caller's own policy.
 
         Raises:
             BudgetError: it does not fit.
         """
-        need = self.need(num_tokens, policy, window)
+        need = self.requirement(num_tokens, policy, window)
         if not self.fits(need):
             raise self._does_not_fit(num_tokens, policy, need)
         return need
 
     def fitting(self, num_tokens: int) -> list[int]:
         """Return the model's ratios at which a video of so many visual tokens fits, the smallest first."""
-        return [r for r in self.config.ratios if self.fits(self.need(num_tokens, RatioPolicy((r,))))]
+        return [r for r in self.config.ratios if self.fits(self.requirement(num_tokens, RatioPolicy((r,))))]
 
-    def _does_not_fit(self, num_tokens: int, policy: RatioPolicy, need: Need) -> BudgetError:
+    def _does_not_fit(self, num_tokens: int, policy: RatioPolicy, need: Requirement) -> BudgetError:
         fitting = self.fitting(num_tokens)
         per_frame = self.config.vision.tokens_per_frame
         asked = f"{num_tokens} visual tokens at ratio {_listed(policy.ratios)} need {need.positions}"
@@ -98,17 +98,17 @@ class Budget:
             last_resort = "Free some of the device's memory, or use another device."
         if fitting:
             return BudgetError(problem, f"Use ratio {_listed(fitting)}, or auto.")
-        frames = self._most_frames(num_tokens // per_frame)
+        frames = self._max_frames(num_tokens // per_frame)
         if frames:
             return BudgetError(problem, f"Use at most {frames} frames, at ratio {self.config.ratios[-1]}.")
         return BudgetError(problem, last_resort)
 
-    def _most_frames(self, too_many: int) -> int:
+    def _max_frames(self, too_many: int) -> int:
         """Return the largest number of frames that fits at the largest ratio, by bisection."""
         fits, policy = 0, RatioPolicy((self.config.ratios[-1],))
         while too_many - fits > 1:
             middle = (fits + too_many) // 2
-            if self.fits(self.need(middle * self.config.vision.tokens_per_frame, policy)):
+            if self.fits(self.requirement(middle * self.config.vision.tokens_per_frame, policy)):
                 fits = middle
             else:
                 too_many = middle

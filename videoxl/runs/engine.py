@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .elsewhere import Elsewhere, Employer
-from .events import Event, ItemProgress
+from .context import ItemProgress
+from .events import Event, ItemAdvanced
 from .folder import RunFolder
 from .job import Item, Job
+from .process_backend import ProcessBackend
+from .remote_pool import RemotePool, WorkerBackend
 from .schedule import Schedule
-from .spawned import Spawned
 from .state import load_results, state
-from .turn import Amount
 
 __all__ = ["RunSummary", "load_results", "run", "state"]
 
@@ -45,7 +45,7 @@ def run(
     job: Job,
     *,
     devices: Sequence[str] = ("cpu",),
-    employer: Employer | None = None,
+    backend: WorkerBackend | None = None,
     item_timeout: float | None = None,
     retries: int = 2,
     retry_failed: bool = False,
@@ -70,9 +70,9 @@ def run(
         items: all of the run. Those that are done are not done again; new ones may be added later.
         job: makes the workers.
         devices: a worker each, in a process of its own.
-        employer: has the workers, in place of this machine; then it says how many there are.
+        backend: has the workers, in place of this machine; then it says how many there are.
         item_timeout: seconds that an item may take, from its beginning in a worker; None is what each says, see `Item`
-            and `Turn.allow`. One that takes more is ended with its worker, and fails; it is not tried again.
+            and `ItemContext.allow`. One that takes more is ended with its worker, and fails; it is not tried again.
         retries: how often an item is tried again whose worker's process ended.
         retry_failed: also do those that failed before.
         redo: keys of items that are done and to be done again; see `RunFolder`.
@@ -94,13 +94,13 @@ def run(
         notify(before)
         if opened.waiting:
 
-            def on_amount(worker: int, item: Item, amount: Amount) -> None:
-                notify(ItemProgress(item, worker, amount))
+            def on_item_progress(worker: int, item: Item, progress: ItemProgress) -> None:
+                notify(ItemAdvanced(item, worker, progress))
 
-            hired = employer or Spawned(devices)
-            crew = Elsewhere(job, hired, len(opened.waiting), on_amount, item_timeout)
-            with contextlib.closing(crew):
-                Schedule(opened, crew, retries, notify).do_all()
+            started = backend or ProcessBackend(devices)
+            pool = RemotePool(job, started, len(opened.waiting), on_item_progress, item_timeout)
+            with contextlib.closing(pool):
+                Schedule(opened, pool, retries, notify).do_all()
         if ordered:
             opened.order_results()
         after = opened.progress

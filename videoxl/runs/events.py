@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from .context import ItemProgress
 from .job import Item
-from .turn import Amount
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class ItemStarted:
 
 
 @dataclass(frozen=True)
-class ItemProgress:
+class ItemAdvanced:
     """How far a worker is with its item; told a few times a second at most, and by jobs that know it.
 
     Args:
         item: which.
         worker: which.
-        amount: so many frames, or chapters, or what it may be.
+        progress: so many frames, or chapters, or what it may be.
     """
 
     item: Item
     worker: int
-    amount: Amount
+    progress: ItemProgress
 
 
 @dataclass(frozen=True)
@@ -87,4 +87,4 @@ class WorkerLost:
     replaced: bool
 
 
-Event = Progress | ItemStarted | ItemProgress | ItemDone | ItemFailed | WorkerLost
+Event = Progress | ItemStarted | ItemAdvanced | ItemDone | ItemFailed | WorkerLost

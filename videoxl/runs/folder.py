@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import RunError
 from ..files import write_json
 from ..version import __version__
-from . import rowfile, rows
+from . import row_file, rows
 from .events import Progress
 from .job import Item
 from .journal import ItemState, Journal
@@ -33,7 +33,7 @@ SETTINGS, RESULTS, FAILURES, JOURNAL, LOCK = (
     "journal.sqlite",
     "lock.sqlite",
 )
-_MOST_SHOWN = 4  # of the settings that differ
+_MAX_SHOWN = 4  # of the settings that differ
 _OTHER_FOLDER = "Use the old settings to go on with it, or another folder."
 
 
@@ -67,11 +67,11 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
             self._lock = opened.enter_context(contextlib.closing(_lock(path)))
             _keep_settings(path, settings)
             if retry_failed:
-                rowfile.clear(path / FAILURES)
+                row_file.clear(path / FAILURES)
             results, end = rows.read(path / RESULTS)
-            self._results = opened.enter_context(contextlib.closing(rowfile.RowFile(path / RESULTS, end)))
+            self._results = opened.enter_context(contextlib.closing(row_file.RowFile(path / RESULTS, end)))
             failures, end = rows.read(path / FAILURES)
-            self._failures = opened.enter_context(contextlib.closing(rowfile.RowFile(path / FAILURES, end)))
+            self._failures = opened.enter_context(contextlib.closing(row_file.RowFile(path / FAILURES, end)))
             self._outdated = set(redo) & results.keys()
             states: dict[str, ItemState] = {
                 key: "done" if key in results else "failed" if key in failures else "waiting" for key in keys
@@ -107,7 +107,7 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
         """
         self._drop(item)
         for name, content in files.items():
-            rowfile.write_file(self._path / name, content)
+            row_file.write_file(self._path / name, content)
         self._results.append(text)
         self._journal.finish(item.key, seconds)
         self._done += 1
@@ -141,13 +141,13 @@ class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
             self._results.replace("".join(rows.lines(each) for key, each in results.items() if key != item.key))
             self._outdated.remove(item.key)
 
-    def give_back(self, item: Item) -> None:
+    def requeue(self, item: Item) -> None:
         """Note that an item waits again."""
-        self._journal.give_back(item.key)
+        self._journal.requeue(item.key)
 
     def __exit__(self, *_: object) -> None:
         with self._opened, contextlib.suppress(RunError):  # where it cannot be noted, the next opening finds it out
-            self._journal.give_back()
+            self._journal.requeue()
 
 
 def saved_run(path: Path) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def saved_run(path: Path) -> dict[str, Any]:
     return saved
 
 
-def process_at_work(path: Path) -> tuple[int, str] | None:
+def running_process(path: Path) -> tuple[int, str] | None:
     """Return number and host of the process that works in a folder; None if none does.
 
     Raises:
@@ -205,7 +205,7 @@ def _lock(path: Path) -> FolderLock:
     except BlockingIOError:
         who = "another process"
         with contextlib.suppress(RunError):  # it has only just begun
-            if process := process_at_work(path):
+            if process := running_process(path):
                 who = f"process {process[0]} on {process[1]}"
         raise RunError(f"{path}: {who} works on this run", "Wait for it, or end it first.") from None
     except OSError as error:
@@ -221,16 +221,16 @@ def _keep_settings(path: Path, settings: dict[str, Any]) -> None:
         try:
             write_json(path / SETTINGS, {"version": __version__, "settings": asked})
         except OSError as error:
-            raise rowfile.unwritable(path / SETTINGS, error) from error
+            raise row_file.unwritable(path / SETTINGS, error) from error
         return
     saved = saved_run(path)["settings"]
     _check_format(path, saved.get("format", 1), asked.get("format", 1))
     old, new = _flat(saved), _flat(asked)
     changed = [name for name in old | new if old.get(name) != new.get(name)]
     if changed:
-        shown = "; ".join(f"{name}: {_shown(old, name)} → {_shown(new, name)}" for name in changed[:_MOST_SHOWN])
-        if len(changed) > _MOST_SHOWN:
-            shown += f"; and {len(changed) - _MOST_SHOWN} more"
+        shown = "; ".join(f"{name}: {_shown(old, name)} → {_shown(new, name)}" for name in changed[:_MAX_SHOWN])
+        if len(changed) > _MAX_SHOWN:
+            shown += f"; and {len(changed) - _MAX_SHOWN} more"
         raise RunError(f"{path}: holds a run with other settings ({shown})", _OTHER_FOLDER)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from .job import Item
-from .process import Raised
+from .worker import Raised
 
 _IN_ROW = 3  # failures in a row, and it is not the items
 _WORKERS = 2  # in a row, and it is not the worker

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .turn import Turn
+from .context import ItemContext
 
 TIMEOUT_SECONDS = 1800.0
 """What an item may take that does not say another time."""
@@ -20,7 +20,7 @@ class Item:
         data: what the worker needs to know; JSON.
         label: what its row in `failures.jsonl` says besides; JSON, without `key`, `error` and `message`.
         timeout_seconds: how long it may take, from its beginning in a worker; unless the worker says more, see
-            `Turn.allow`, or the run has a limit of its own.
+            `ItemContext.allow`, or the run has a limit of its own.
         name: what people are shown in place of the key; the key, if it is empty. It need not be unique.
     """
 
@@ -39,7 +39,7 @@ Rows = dict[str, Any] | list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Produced:
+class ItemResult:
     """Rows, and files that belong to them.
 
     Args:
@@ -52,10 +52,10 @@ class Produced:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-Worker = Callable[[Item, Turn], Rows | Produced]
+Worker = Callable[[Item, ItemContext], Rows | ItemResult]
 """Does one item: returns its row, or a list of rows, at least one, of which a run keeps all or none. Rows are JSON and
-have no fields `key` and `of`, which the run adds. An exception fails the item and nothing else. Of its turn it may make
-what use it likes."""
+have no fields `key` and `of`, which the run adds. An exception fails the item and nothing else. It may use its
+context or not."""
 
 
 class Job(Protocol):

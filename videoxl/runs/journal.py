@@ -91,7 +91,7 @@ class Journal:
         """Note that an item has failed."""
         self._update("state = 'failed', error = ?, message = ? WHERE key = ?", (text(error), text(message), text(key)))
 
-    def give_back(self, key: str | None = None) -> None:
+    def requeue(self, key: str | None = None) -> None:
         """Let an item, or all that are running, wait again."""
         if key is None:
             self._update("state = 'waiting' WHERE state = 'running'", ())

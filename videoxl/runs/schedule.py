@@ -3,13 +3,13 @@
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 
-from .elsewhere import Elsewhere, Lost, Report, Unfit
 from .events import Event, ItemDone, ItemFailed, ItemStarted, WorkerLost
 from .folder import RunFolder
 from .health import Health
 from .job import Item
-from .process import Done, Raised
+from .remote_pool import Lost, RemotePool, Report, Unfit
 from .rows import decode
+from .worker import Done, Raised
 
 _UNFIT_ADVICE = "See whether the device works. The same command goes on with what is left."
 
@@ -19,13 +19,13 @@ class Schedule:
 
     Args:
         folder: of the run.
-        crew: does the items.
+        pool: does the items.
         retries: how often an item is tried again that a worker came to nothing with, and was ended.
         notify: told of all that happens.
     """
 
-    def __init__(self, folder: RunFolder, crew: Elsewhere, retries: int, notify: Callable[[Event], None]) -> None:
-        self._folder, self._crew, self._retries, self._notify = folder, crew, retries, notify
+    def __init__(self, folder: RunFolder, pool: RemotePool, retries: int, notify: Callable[[Event], None]) -> None:
+        self._folder, self._pool, self._retries, self._notify = folder, pool, retries, notify
         self._waiting = deque(folder.waiting)
         self._alone: deque[Item] = deque()  # ran out of memory, and wait for everything else
         self._next: dict[int, Item] = {}  # by worker: given while that still has another
@@ -41,16 +41,16 @@ class Schedule:
             VideoXLError: no worker is left; what is not done or failed by then waits.
         """
         while True:
-            while self._waiting or self._crew.busy:
+            while self._waiting or self._pool.busy:
                 self._hand_out()
-                for report in self._crew.wait():
+                for report in self._pool.wait():
                     self._record(report)
             self._settle()
             if self._waiting:
                 continue
             if not self._alone:
                 return
-            self._crew.reduce()
+            self._pool.reduce()
             self._health.clear()
             self._waiting.append(self._alone.popleft())
 
@@ -63,16 +63,16 @@ class Schedule:
                 self._fail_held(health)
 
     def _hand_out(self) -> None:
-        for worker in self._crew.free():
+        for worker in self._pool.free():
             if self._waiting:
                 item = self._waiting.popleft()
                 self._start(item, worker)
-                self._crew.give(worker, item)
-        for worker in self._crew.ahead():
+                self._pool.give(worker, item)
+        for worker in self._pool.ahead():
             # Only while there is one for everybody who may be free soon; and none that may end the work of another.
-            if len(self._waiting) >= self._crew.size and self._waiting[0].key not in self._suspects:
+            if len(self._waiting) >= self._pool.size and self._waiting[0].key not in self._suspects:
                 self._next[worker] = self._waiting.popleft()
-                self._crew.give(worker, self._next[worker])
+                self._pool.give(worker, self._next[worker])
 
     def _start(self, item: Item, worker: int) -> None:
         self._folder.start(item, worker)
@@ -108,13 +108,13 @@ class Schedule:
         elif raised.fault == "memory":
             health.add(raised, is_news=False)
             self._too_big.add(item.key)
-            self._folder.give_back(item)
+            self._folder.requeue(item)
             self._alone.append(item)
             self._notify(ItemFailed(item, raised.error, raised.message, final=False))
         else:
             health.add(raised, is_news=not self._tries[item.key])
             health.held.append((item, raised))
-            self._folder.give_back(item)
+            self._folder.requeue(item)
         if health.is_worker_unfit:
             self._end_worker(worker, None, health.reason)
 
@@ -134,9 +134,9 @@ class Schedule:
         health = self._health[worker]
         health.end_worker()
         if health.is_device_unfit:
-            self._crew.dismiss(worker, f"{reason}, and the one before it fared no better", _UNFIT_ADVICE)
+            self._pool.dismiss(worker, f"{reason}, and the one before it fared no better", _UNFIT_ADVICE)
         else:
-            self._crew.replace(worker)
+            self._pool.replace(worker)
         self._notify(WorkerLost(worker, item, reason, replaced=not health.is_device_unfit))
         if (following := self._next.pop(worker, None)) is not None:
             self._suspects.add(following.key)
@@ -152,7 +152,7 @@ class Schedule:
             self._fail(item, error, message + times)
             return
         self._suspects.add(item.key)
-        self._folder.give_back(item)
+        self._folder.requeue(item)
         self._waiting.append(item)
         self._notify(ItemFailed(item, error, message, final=False))
 

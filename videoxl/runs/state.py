@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import rows
-from .folder import RESULTS, look, process_at_work
+from .folder import RESULTS, look, running_process
 from .journal import text
 
 
@@ -42,12 +42,12 @@ class RunState:
     Args:
         done: number of items, like the next three.
         failed: in input order in `failures`.
-        running: with a worker at the moment, see `at_work`.
+        running: with a worker at the moment, see `running_items`.
         waiting: neither of these.
         seconds: that the workers took for the items that are done, together.
         process: number and host of the process that works on the run; None if none does.
         failures: all of them.
-        at_work: the items that are running.
+        running_items: the items that are running.
     """
 
     done: int
@@ -57,7 +57,7 @@ class RunState:
     seconds: float
     process: tuple[int, str] | None
     failures: tuple[Failure, ...]
-    at_work: tuple[Running, ...]
+    running_items: tuple[Running, ...]
 
     @property
     def total(self) -> int:
@@ -71,7 +71,7 @@ def state(folder: Path) -> RunState:
     Raises:
         RunError: the folder holds no run, or its files cannot be read.
     """
-    process = process_at_work(folder)
+    process = running_process(folder)
     with look(folder) as journal:
         counts = dict(journal.select("state, count(*) FROM items GROUP BY state"))
         ((seconds,),) = journal.select("total(seconds) FROM items WHERE state = 'done'")
@@ -87,7 +87,7 @@ def state(folder: Path) -> RunState:
         seconds=seconds,
         process=process,
         failures=tuple(Failure(*row) for row in failures),
-        at_work=tuple(Running(key, name, at, max(0.0, now - since)) for key, name, at, since in running),
+        running_items=tuple(Running(key, name, at, max(0.0, now - since)) for key, name, at, since in running),
     )
 
 

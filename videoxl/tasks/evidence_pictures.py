@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from ..clock import clock, clock_span
 from ..errors import VideoError, VideoXLError
 from ..files import replace_file
+from ..timestamps import format_span, format_timestamp
 from ..video.identity import content_digest
 from ..video.sampling import SamplingPlan
 from ..video.video import Video
@@ -20,7 +20,7 @@ from ..video.video import Video
 if TYPE_CHECKING:
     from ..engine.answer import Answer
     from ..engine.evidence import Evidence
-    from .recalling import Recalled
+    from .memory_request import LoadedMemory
 
 SHEET = "contact_sheet.png"
 _NAME = re.compile(r"\d+-\d+_\d+-\d\d-\d\d\.png")
@@ -29,18 +29,18 @@ _EDGE = 360  # of a picture, the shorter one, in pixels
 _CELL_WIDTH, _MARGIN, _LINE = 320, 12, 22
 
 
-def source_of(recalled: "Recalled", path: str) -> Video:
+def source_of(loaded_memory: "LoadedMemory", path: str) -> Video:
     """Return the video that a memory is of; of a saved memory, where it was when it was watched.
 
     Args:
-        recalled: the memory, and where it came from.
+        loaded_memory: the memory, and where it came from.
         path: of the video or the saved memory.
 
     Raises:
         VideoError: the video is not there any more, has changed, or the memory is of no file.
     """
-    record = recalled.memory.video
-    if recalled.origin != "file":
+    record = loaded_memory.memory.video
+    if loaded_memory.origin != "file":
         return Video(path, stream=None if record is None else record.stream)
     if record is None:
         raise VideoError(f"{path}: is the memory of no video file", "Ask without --evidence.")
@@ -74,8 +74,8 @@ def write_evidence(folder: Path, video: Video, answers: Sequence[tuple[str, "Ans
         for rank, span in enumerate(answer.evidence, 1):
             picture = frames.get(middle(span))
             if picture is not None:  # else it could not be decoded, and nothing stands for it
-                made[f"{number}-{rank}_{clock(middle(span)).replace(':', '-')}.png"] = picture
-                row.append((f"{clock_span(span.start, span.end)}   {span.score:.0%}", picture))
+                made[f"{number}-{rank}_{format_timestamp(middle(span)).replace(':', '-')}.png"] = picture
+                row.append((f"{format_span(span.start, span.end)}   {span.score:.0%}", picture))
         rows.append((f"{number}. {question}  {answer.text}", row))
     if made:
         made[SHEET] = contact_sheet(rows)

@@ -79,7 +79,7 @@ GOING_ON = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much of everything. The defaults begin with random weights; `SECOND_YEAR` goes on from a finished model.
+    """How much of everything. The defaults begin with random weights; `FINETUNE` goes on from a finished model.
 
     What the bundled model went through, which is not this in one go, is on its card.
 
@@ -115,7 +115,7 @@ class Recipe:
 
 
 # For a run that takes up a finished model: other cards than those that it was made with, and more of the footage.
-SECOND_YEAR = Recipe(
+FINETUNE = Recipe(
     pictures=48_000,
     bank=48_000,
     crops=4,
@@ -306,7 +306,7 @@ def write_model(folder: Path, out: Path) -> None:
     save_checkpoint(Checkpoint(config, load_encoder(folder), language, text_tokenizer), out, torch.float16)
 
 
-def take_up(folder: Path, name: str) -> None:
+def resume_from(folder: Path, name: str) -> None:
     """Put the parts of a finished model into a run folder, where the last stage finds them.
 
     Raises:
@@ -357,10 +357,10 @@ def train_nano(
         on_line: called with every line of metrics.
         start: a finished model to go on from, by its name or folder; None begins with random weights.
     """
-    recipe = recipe or (SECOND_YEAR if start else Recipe())
+    recipe = recipe or (FINETUNE if start else Recipe())
     folder.mkdir(parents=True, exist_ok=True)
     if start:
-        take_up(folder, start)
+        resume_from(folder, start)
     clips = _clips(folder, media)
     precision = "bf16" if has_fast_bfloat16() else "no"
     for result, stage in _STAGES[-1:] if start else _STAGES:

@@ -25,7 +25,7 @@ IGNORE = -100
 SYMBOLS = 1 + len(SHAPES) + len(CHARACTERS)
 _LONG = (512, 1024)  # frames of a long video
 _TEXT_TOKENS = 140  # of a video's questions, about eight; a long video has room for more
-_MOST_CARDS = 6
+_MAX_CARDS = 6
 _COUNTS = (0.20, 0.20, 0.15, 0.14, 0.12, 0.10, 0.09)  # how often a video has so many cards
 _STAYS = (1, 1, 1, 1, 2, 2, 3, 4, 6)  # frames; at a low sampling rate most cards are seen once
 _MISREAD = 0.04  # of the characters that an answer goes on from; what the model writes itself is not always right
@@ -117,7 +117,7 @@ def haystack(rng: np.random.Generator, bank: Bank, frames: int) -> np.ndarray:
 
 
 def random_video(
-    rng: np.random.Generator, bank: Bank, by_kind: dict[str, np.ndarray], frames: int, most: int = _MOST_CARDS
+    rng: np.random.Generator, bank: Bank, by_kind: dict[str, np.ndarray], frames: int, most: int = _MAX_CARDS
 ) -> tuple[np.ndarray, list[Shown]]:
     """Return visual tokens [frames, p, hidden] and the cards in the video, at most `most` of them, in order of time.
 

@@ -84,7 +84,7 @@ def _is_text(head: bytes) -> bool:
     return False
 
 
-# Offset and bytes that files with moving pictures begin with; `opening.py` has the formats that are read.
+# Offset and bytes that files with moving pictures begin with; `container.py` has the formats that are read.
 _VIDEO_STARTS = (
     *((4, kind) for kind in (b"ftyp", b"moov", b"mdat", b"wide")),
     *((0, magic) for magic in (b"\x1aE\xdf\xa3", b"FLV\x01", b"GIF8", b"0&\xb2u\x8ef\xcf\x11")),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .facts import DecodeRequest
+from .messages import DecodeRequest
 from .pyav_reader import Picture
 
 _BATCH_PIXELS = 1.8e9  # decoded per call, about 2000 pictures of 1280x720: decord says nothing until a call ends
@@ -28,14 +28,14 @@ def read_with_decord(request: DecodeRequest, alive: Callable[[int], None]) -> It
         import decord
     except (ImportError, OSError) as error:
         raise DecordGaveUp(f"decord cannot be imported ({error})") from error
-    facts = request.facts
+    info = request.info
     log_begin = os.fstat(2).st_size
     try:
         reader = decord.VideoReader(
-            facts.location, ctx=decord.cpu(0), num_threads=1, width=request.width, height=request.height
+            info.location, ctx=decord.cpu(0), num_threads=1, width=request.width, height=request.height
         )
-        if len(reader) != len(facts.pts):
-            raise DecordGaveUp(f"decord counts {len(reader)} frames instead of {len(facts.pts)}")
+        if len(reader) != len(info.pts):
+            raise DecordGaveUp(f"decord counts {len(reader)} frames instead of {len(info.pts)}")
         for positions in _batches(request):
             frames = reader.get_batch(request.indices[positions].tolist()).asnumpy()
             reader.seek(0)
@@ -52,10 +52,10 @@ def read_with_decord(request: DecodeRequest, alive: Callable[[int], None]) -> It
 def _batches(request: DecodeRequest) -> Iterator[np.ndarray]:
     """Yield runs of positions, each within the request's chunk and within what decord may decode in one call."""
     indices = request.indices
-    keys = np.flatnonzero(request.facts.keyframes)
+    keys = np.flatnonzero(request.info.keyframes)
     key_before = keys[np.searchsorted(keys, indices, side="right") - 1]
     reached = np.concatenate([[0], indices[:-1]])
-    pixels = (indices - np.maximum(key_before, reached) + 1.0) * request.facts.width * request.facts.height
+    pixels = (indices - np.maximum(key_before, reached) + 1.0) * request.info.width * request.info.height
     begin, cost = request.first, 0.0
     for position in range(request.first, len(indices)):
         cost += pixels[position]

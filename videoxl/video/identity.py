@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..errors import VideoError
 from ..files import sampled_digest
 from .checks import GET_ANOTHER_COPY, check_file
-from .facts import StreamInfo
+from .messages import StreamInfo
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from av.video.stream import VideoStream
 
 from ..errors import VideoError
 from .checks import GET_ANOTHER_COPY
+from .container import demux, is_flush, open_video
 from .deinterlace import is_interlaced
-from .facts import VideoFacts, count_frames
-from .opening import demux, is_flush, open_video
+from .messages import VideoInfo, count_frames
 from .streams import choice_warning, moving_streams, stream_infos
 from .timeline import ClockWatch, Timeline, join_clocks, jump_warning
 from .tone_mapping import transfer_of
@@ -77,8 +77,8 @@ class _Packets:
         return join_clocks(self.clock.jumps, self.numbers, self.pts, self.dts, self.durations, self.keyframes)
 
 
-def probe(path: str, location: str, asked: int | None, alive: Callable[[], None]) -> VideoFacts:
-    """Return the facts about the video in a file.
+def probe(path: str, location: str, asked: int | None, alive: Callable[[], None]) -> VideoInfo:
+    """Return the info about the video in a file.
 
     Args:
         path: the file as messages shall name it.
@@ -97,7 +97,7 @@ def probe(path: str, location: str, asked: int | None, alive: Callable[[], None]
             raise VideoError(f"{path}: its video track has no frames", GET_ANOTHER_COPY)
         damaged = packets.num_corrupt > 0 or os.fstat(2).st_size > log_begin
         first = _first_picture(path, location, stream.index, alive)
-        return _facts(path, location, container, stream, packets, damaged, first, asked)
+        return _info(path, location, container, stream, packets, damaged, first, asked)
 
 
 def _read_packets(container: InputContainer, stream: VideoStream, alive: Callable[[], None]) -> _Packets:
@@ -118,7 +118,7 @@ def _read_packets(container: InputContainer, stream: VideoStream, alive: Callabl
     return packets
 
 
-def _facts(
+def _info(
     path: str,
     location: str,
     container: InputContainer,
@@ -127,7 +127,7 @@ def _facts(
     damaged: bool,
     first: VideoFrame,
     asked: int | None,
-) -> VideoFacts:
+) -> VideoInfo:
     time_base = _time_base(stream)
     start = (container.start_time or 0) / av.time_base
     timeline = packets.timeline()
@@ -151,7 +151,7 @@ def _facts(
     streams = stream_infos(container, stream)
     if choice := choice_warning(streams, asked):
         warnings.append(choice)
-    return VideoFacts(
+    return VideoInfo(
         path=path,
         location=location,
         container=_container_name(container),

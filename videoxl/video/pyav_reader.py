@@ -11,9 +11,9 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
+from .container import demux, is_flush, open_video
 from .deinterlace import deinterlaced, of_one_moment
-from .facts import DecodeRequest
-from .opening import demux, is_flush, open_video
+from .messages import DecodeRequest
 from .timeline import rebase
 from .tone_mapping import scaled_codes, to_sdr
 from .transparency import decoder_of, over_white
@@ -43,14 +43,14 @@ class PyAVReader:
         self._request = request
         self._alive = alive
         self._end = end
-        facts = request.facts
-        self._pts = facts.pts
-        self._wanted = {int(facts.pts[i]): p for p, i in enumerate(request.indices) if p >= request.first}
-        numbers = np.arange(len(facts.pts))
-        self._key_before = np.maximum.accumulate(np.where(facts.keyframes, numbers, -1))
+        info = request.info
+        self._pts = info.pts
+        self._wanted = {int(info.pts[i]): p for p, i in enumerate(request.indices) if p >= request.first}
+        numbers = np.arange(len(info.pts))
+        self._key_before = np.maximum.accumulate(np.where(info.keyframes, numbers, -1))
         # FFmpeg's Matroska index is by presentation time, the others are by decoding time.
-        self._seek_times = facts.pts if facts.container == "matroska" else facts.dts
-        self._may_seek = facts.container not in _NEVER_SEEK and not facts.segments
+        self._seek_times = info.pts if info.container == "matroska" else info.dts
+        self._may_seek = info.container not in _NEVER_SEEK and not info.segments
         self._skip_to: int | None = None  # time stamp of the packet that is decoded next
         self._reformatter = VideoReformatter()
         self._last = -1  # number of the last frame that the decoder gave
@@ -113,17 +113,17 @@ class PyAVReader:
                 yield lost[place], picture, is_damaged
 
     def _open(self) -> None:
-        facts = self._request.facts
-        self._container, self._stream = open_video(facts.path, facts.location, facts.stream)
+        info = self._request.info
+        self._container, self._stream = open_video(info.path, info.location, info.stream)
         self._codec = decoder_of(self._stream)
         self._codec.thread_count = self._request.threads
         self._codec.thread_type = "AUTO" if self._request.threads > 1 else "SLICE"
         packets = demux(self._container, [self._stream])
-        self._start_decoding(rebase(packets, facts.segments) if facts.segments else packets)
+        self._start_decoding(rebase(packets, info.segments) if info.segments else packets)
 
     def _start_decoding(self, packets: Iterator[Packet | None]) -> None:
         self._frames = self._decode(packets)
-        if self._request.facts.interlaced:
+        if self._request.info.interlaced:
             if self._request.keyframes_only:
                 self._frames = (of_one_moment(None, frame, None) for frame in self._frames)
             else:
@@ -133,7 +133,7 @@ class PyAVReader:
 
     def _approach(self, target: int) -> None:
         """Seek to the key frame that `target` needs, if that is ahead of the frames decoded next."""
-        if self._request.facts.interlaced:  # it is shown by the help of its neighbours
+        if self._request.info.interlaced:  # it is shown by the help of its neighbours
             target = max(0, target - 1)
         key = int(self._key_before[target])
         if key <= self._last + _MIN_SEEK:
@@ -164,7 +164,7 @@ class PyAVReader:
         packet = next(packets, None)
         if packet is None or is_flush(packet):
             return False
-        before = packet.dts is not None and packet.dts <= self._request.facts.dts[key]
+        before = packet.dts is not None and packet.dts <= self._request.info.dts[key]
         at_key = packet.is_keyframe and packet.pts is not None and packet.pts <= self._pts[key]
         self._start_decoding(_put_back(packet, packets))
         return bool(before or at_key)
@@ -175,7 +175,7 @@ class PyAVReader:
             if packet is None:
                 yield from self._drain()
                 continue
-            pts = packet.dts if packet.pts is None else packet.pts  # as in the facts
+            pts = packet.dts if packet.pts is None else packet.pts  # as in the info
             if self._end is not None and pts is not None and pts >= self._end and packet.is_keyframe:
                 yield from self._decode_packet(None)
                 return
@@ -206,16 +206,16 @@ class PyAVReader:
     def _picture(self, frame: VideoFrame) -> np.ndarray:
         """Return the frame as shown: scaled with an antialiasing filter, turned, uint8 RGB [h, w, 3]."""
         width, height = self._request.width, self._request.height
-        turns = self._request.facts.rotation // 90 % 4
+        turns = self._request.info.rotation // 90 % 4
         if turns % 2:
             width, height = height, width
-        facts = self._request.facts
-        if facts.has_alpha:
+        info = self._request.info
+        if info.has_alpha:
             frame = over_white(frame)
-        if facts.transfer == "sdr":
+        if info.transfer == "sdr":
             picture = self._reformatter.reformat(frame, width, height, "rgb24", interpolation="BICUBIC").to_ndarray()
         else:
-            picture = to_sdr(scaled_codes(self._reformatter, frame, width, height), facts.transfer)
+            picture = to_sdr(scaled_codes(self._reformatter, frame, width, height), info.transfer)
         return np.rot90(picture, turns)
 
 

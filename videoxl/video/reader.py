@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import VideoError
-from .facts import Crashed, DecodeRequest, Failed, Finished, FrameBlock, Message, Switched, count_frames
-from .process import DecodeProcess, ProcessFailed
+from .decode_process import DecodeProcess, ProcessFailed
+from .messages import Crashed, DecodeRequest, Failed, Finished, FrameBlock, Message, Switched, count_frames
 from .sampling import SamplingPlan
 
 _MIN_LIMIT_SECONDS = 60.0
@@ -130,7 +130,7 @@ class FrameReader(Iterator[FrameChunk]):
     def _check_losses(self) -> None:
         wanted = len(self._plan)
         if wanted - (self._passed - self._decoded) < _MIN_DECODED * wanted:
-            path = self._request.facts.path
+            path = self._request.info.path
             raise VideoError(
                 f"{path}: {self._passed - self._decoded} of {wanted} frames cannot be decoded", _DAMAGED_ADVICE
             )
@@ -139,7 +139,7 @@ class FrameReader(Iterator[FrameChunk]):
         """Go on with the other decoder from the first frame that is missing."""
         self.close()
         if not self._may_retry:
-            path = self._request.facts.path
+            path = self._request.info.path
             raise VideoError(f"{path}: decoding failed ({failure})", "The file may be damaged: try another copy.")
         decoder = _OTHER[self._request.decoder]
         self._reason = f"{self._request.decoder} failed: {failure}"
@@ -161,20 +161,20 @@ class FrameReader(Iterator[FrameChunk]):
     @property
     def report(self) -> DecodeReport:
         """What has been read so far."""
-        facts = self._request.facts
+        info = self._request.info
         lost = self._passed - self._decoded
-        warnings = [f"{facts.path}: {warning}" for warning in facts.warnings]
+        warnings = [f"{info.path}: {warning}" for warning in info.warnings]
         faults = [f"{lost} of {len(self._plan)} frames lost"] if lost else []
         if self._damaged:
             faults.append(f"{count_frames(self._damaged)} decoded with faults")
         if faults:
-            warnings.append(f"{facts.path}: the file is damaged, {', '.join(faults)}")
+            warnings.append(f"{info.path}: the file is damaged, {', '.join(faults)}")
         return DecodeReport(
             frames_wanted=len(self._plan),
             frames_decoded=self._decoded,
             frames_lost=lost,
             frames_damaged=self._damaged,
-            frames_missing=facts.frames_missing,
+            frames_missing=info.frames_missing,
             decoder=self._request.decoder,
             reason=self._reason,
             decode_seconds=self._seconds,

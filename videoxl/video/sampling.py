@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import VideoError
 from ..options import Mode, check_mode
-from .facts import VideoFacts
+from .messages import VideoInfo
 
 _TIME_TOLERANCE = 1e-6  # seconds; far below any frame interval, far above float64 rounding
 _RATE_TOLERANCE = 0.1  # of a frame interval; Matroska rounds times to whole milliseconds
@@ -20,7 +20,7 @@ class SamplingPlan:
     Attributes:
         indices: int64 [t], numbers of the frames, counted from 0 in order of display.
         times: float64 [t], seconds at which they appear, as a player counts them.
-        mode: "uniform", "keyframes" or "steady".
+        mode: "uniform", "keyframes" or "fixed-rate".
     """
 
     indices: np.ndarray
@@ -32,7 +32,7 @@ class SamplingPlan:
 
 
 def plan_frames(
-    facts: VideoFacts,
+    info: VideoInfo,
     max_frames: int = 1024,
     fps: float | None = None,
     start: float | None = None,
@@ -40,7 +40,7 @@ def plan_frames(
     mode: Mode = "uniform",
 ) -> SamplingPlan:
     """Choose frames of a file; the arguments and errors are those of `Video.sample`."""
-    axis = TimeAxis(facts.path, facts.times, facts.keyframes, facts.duration)
+    axis = TimeAxis(info.path, info.times, info.keyframes, info.duration)
     return choose_frames(axis, max_frames, fps, start, end, mode)
 
 
@@ -78,9 +78,9 @@ def choose_frames(
     span = times[candidates]
     # The first one may be on screen since long before the start: moments are counted from there.
     moments = span if start is None else np.maximum(span, start)
-    if mode == "steady":
+    if mode == "fixed-rate":
         assert fps is not None  # checked
-        indices = candidates[_steadily(moments, max_frames, fps)]
+        indices = candidates[_at_fixed_rate(moments, max_frames, fps)]
         return SamplingPlan(indices=indices, times=times[indices], mode=mode)
     count = min(max_frames, len(candidates))
     if fps is not None:
@@ -94,7 +94,7 @@ def _check_arguments(
     axis: TimeAxis, max_frames: int, fps: float | None, start: float | None, end: float | None, mode: str
 ) -> None:
     check_mode(mode)
-    if mode == "steady" and fps is None:
+    if mode == "fixed-rate" and fps is None:
         raise VideoError("steady sampling has no rate", "Give frames per second.")
     if max_frames < 1:
         raise VideoError(f"max_frames is {max_frames}", "Ask for at least one frame.")
@@ -142,7 +142,7 @@ def _evenly(times: np.ndarray, count: int, first: float) -> np.ndarray:
     return np.unique(np.searchsorted(times, moments, side="right") - 1)
 
 
-def _steadily(times: np.ndarray, max_frames: int, fps: float) -> np.ndarray:
+def _at_fixed_rate(times: np.ndarray, max_frames: int, fps: float) -> np.ndarray:
     """Return the frames on screen at moments 1/fps apart, from the first frame on.
 
     Where these are too many, the rate is halved until they are not. So frames stay the same as a file grows, but for

@@ -7,7 +7,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ..errors import VideoError
-from .facts import StreamInfo
+from .messages import StreamInfo
 
 _STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 

@@ -19,8 +19,8 @@ from fractions import Fraction
 import numpy as np
 from av.packet import Packet
 
-from ..clock import clock
-from .facts import Segment
+from ..timestamps import format_timestamp
+from .messages import Segment
 
 _BACK_SECONDS = 0.1
 _AHEAD_SECONDS = 10.0
@@ -170,6 +170,6 @@ def rebase(packets: Iterator[Packet], segments: Sequence[Segment]) -> Iterator[P
 
 def jump_warning(times: Sequence[float]) -> str:
     """Return a sentence about jumps of the clock at some times, in seconds."""
-    places = ", ".join(clock(round(time, 3)) for time in times[:_MAX_TOLD])
+    places = ", ".join(format_timestamp(round(time, 3)) for time in times[:_MAX_TOLD])
     more = f" and {len(times) - _MAX_TOLD} more times" if len(times) > _MAX_TOLD else ""
     return f"its clock was reset at {places}{more}; times go on from there"

@@ -20,7 +20,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, ColorTrc, VideoReformatter
 
-from .facts import Transfer
+from .messages import Transfer
 
 WHITE_NITS = 203.0
 _PEAK_NITS = 1000.0  # of HLG's reference screen and of most PQ masters; what is above is white

@@ -1,4 +1,4 @@
-"""Video files: facts, choice of frames, and frames in chunks.
+"""Video files: info, choice of frames, and frames in chunks.
 
 Opening and decoding happen in a child process (see `videoxl.video`), so a file on which a decoder hangs or crashes
 costs an error message. Nothing here imports torch.
@@ -13,9 +13,9 @@ from ..files import local_path
 from ..machine import num_cores
 from ..options import Mode
 from .checks import check_file
-from .facts import Crashed, DecodeRequest, Failed, ProbeRequest, VideoFacts
+from .decode_process import DecodeProcess, ProcessFailed
 from .identity import VideoRecord, content_digest
-from .process import DecodeProcess, ProcessFailed
+from .messages import Crashed, DecodeRequest, Failed, ProbeRequest, VideoInfo
 from .reader import DecodeReport, FrameChunk, FrameReader
 from .sampling import SamplingPlan, plan_frames
 
@@ -55,17 +55,17 @@ class Video:
         if decoder not in ("auto", "decord", "pyav"):
             raise VideoError(f"decoder {decoder!r} is not known", "Choose 'auto', 'decord' or 'pyav'.")
         self.path = local_path(path)
-        self._facts = facts = _probe(self.path, check_file(path), stream)
+        self._info = info = _probe(self.path, check_file(path), stream)
         self._decoder = decoder
-        self.duration = facts.duration
-        self.fps = facts.fps
-        self.width = facts.width
-        self.height = facts.height
-        self.codec = facts.codec
-        self.container = facts.container
-        self.num_frames = len(facts.pts)
-        self.streams = facts.streams
-        self.stream = facts.stream
+        self.duration = info.duration
+        self.fps = info.fps
+        self.width = info.width
+        self.height = info.height
+        self.codec = info.codec
+        self.container = info.container
+        self.num_frames = len(info.pts)
+        self.streams = info.streams
+        self.stream = info.stream
         self._choose_decoder("uniform")
 
     def __repr__(self) -> str:
@@ -102,15 +102,16 @@ class Video:
             end: seconds; may lie beyond the end of the video.
             mode: "uniform" spaces frames evenly in time from the first to the last, both included. At a constant rate
                 this equals the reference's `linspace` over frame numbers. "keyframes" takes key frames only, which
-                decode many times faster in long videos; of too many, those nearest to evenly spaced moments. "steady"
-                takes the frames on screen every 1/fps seconds, from the start on; of too many, every second one,
-                or every fourth, and so on. They stay the same as a file grows, until it is too long for that rate.
+                decode many times faster in long videos; of too many, those nearest to evenly spaced moments.
+                "fixed-rate" takes the frames on screen every 1/fps seconds, from the start on; of too many, every
+                second one, or every fourth, and so on. They stay the same as a file grows, until it is too long
+                for that rate.
 
         Raises:
             VideoError: a value out of range, end before start, start beyond the end, no frame or no key frame in the
-                range, no fps for "steady".
+                range, no fps for "fixed-rate".
         """
-        return plan_frames(self._facts, max_frames, fps, start, end, mode)
+        return plan_frames(self._info, max_frames, fps, start, end, mode)
 
     def read(self, plan: SamplingPlan, chunk: int = 32, size: int | None = None) -> FrameReader:
         """Return an iterator over the planned frames. Decoding starts at once, at most two chunks ahead.
@@ -131,7 +132,7 @@ class Video:
         width, height = _reduced(self.width, self.height, size)
         decoder, reason = self._choose_decoder(plan.mode)
         request = DecodeRequest(
-            facts=self._facts,
+            info=self._info,
             indices=plan.indices,
             first=0,
             width=width,
@@ -142,7 +143,7 @@ class Video:
             keyframes_only=plan.mode == "keyframes",
             threads=_decode_threads(),
         )
-        other_is_right = decoder == "decord" or (self._facts.decord_installed and not self._facts.decord_problem)
+        other_is_right = decoder == "decord" or (self._info.decord_installed and not self._info.decord_problem)
         return FrameReader(request, plan, reason, may_retry=self._decoder == "auto" and other_is_right)
 
     def _choose_decoder(self, mode: Mode) -> tuple[Literal["decord", "pyav"], str]:
@@ -151,8 +152,8 @@ class Video:
         Raises:
             VideoError: decord is asked for, and not installed or not right for this file.
         """
-        problem = self._facts.decord_problem
-        if problem is None and not self._facts.decord_installed:
+        problem = self._info.decord_problem
+        if problem is None and not self._info.decord_installed:
             problem = "decord is not installed"
         if self._decoder == "decord" and problem is not None:
             raise VideoError(f"{self.path}: cannot be read with decord ({problem})", "Let videoxl choose the decoder.")
@@ -165,7 +166,7 @@ class Video:
         return "decord", "no sign that it would read this file wrongly"
 
 
-def _probe(path: str, location: str, stream: int | None) -> VideoFacts:
+def _probe(path: str, location: str, stream: int | None) -> VideoInfo:
     process = DecodeProcess(ProbeRequest(path, location, stream))
     try:
         message = process.receive(_PROBE_LIMIT_SECONDS)
@@ -180,7 +181,7 @@ def _probe(path: str, location: str, stream: int | None) -> VideoFacts:
     if isinstance(message, Crashed):
         last_line = message.traceback.strip().splitlines()[-1]
         raise VideoError(f"{path}: cannot be opened ({last_line})", "The file may be damaged: try another copy.")
-    assert isinstance(message, VideoFacts)
+    assert isinstance(message, VideoInfo)
     return message
 
 

@@ -314,7 +314,7 @@ _FRAMES = (
     "[In|From] [the|this] [video|clip], {q}?",
     "If you [look at|watch] the video, {q}?",
     "[So|Now|And|Please], {q}?",
-    "Here is a [video|clip]. {q}?",
+    "InProcessPool is a [video|clip]. {q}?",
     "Think of the [video|clip]. {q}?",
     "{q}, if [you know it|you can say it|I may ask]?",
     "[|Please ][tell me|say] {i}.",
@@ -362,7 +362,7 @@ _STATEMENT_FRAMES = (
     "{q} or not?",
 )
 _HELD_OUT_FRAMES = (
-    "Here is the video and here is what I ask you: {q}?",
+    "InProcessPool is the video and here is what I ask you: {q}?",
     "{i} is what I want to know.",
     "From what you have seen, say to me {i}.",
     "Now that you know the video, {q}, please?",

@@ -22,13 +22,13 @@ from worker_threads import Threads
 from videoxl import VideoXL
 from videoxl.cli.main import app
 from videoxl.errors import RunError
-from videoxl.planning.watch_plan import decode_size
+from videoxl.planning.memory_plan import decode_size
 from videoxl.runs.engine import load_results
+from videoxl.tasks.needle.haystack_memories import HaystackMemories, Work
 from videoxl.tasks.needle.haystacks import open_haystacks
 from videoxl.tasks.needle.needles import load_needles
 from videoxl.tasks.needle.run import run_needles
 from videoxl.tasks.needle.settings import NeedleSettings
-from videoxl.tasks.needle.watcher import Watcher, Work
 from videoxl.video.sources import WithInserted
 from videoxl.world.synthetic import Synthetic
 
@@ -49,7 +49,7 @@ FIVE = [
 
 @pytest.fixture(autouse=True)
 def workers_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videoxl.runs.engine.Spawned", Threads)
+    monkeypatch.setattr("videoxl.runs.engine.ProcessBackend", Threads)
 
 
 @pytest.fixture
@@ -75,13 +75,13 @@ def test_shared_work_gives_the_memories_of_watching_each_video_by_itself() -> No
     model = VideoXL(checkpoint())
     needles = load_needles("bundled")[:2]
     (haystack,) = open_haystacks("synthetic:3", one_a_second=False)
-    watcher, work = Watcher(model, 4, 32, most_needles=2), Work()
+    watcher, work = HaystackMemories(model, 4, 32, most_needles=2), Work()
     for length in (9, 40):
         for places in ([0, 0], [3, 7], [length, length], [2, 5]):  # the last begins again: it is before the others
-            memory = watcher.watch(haystack, length, needles, places, work)
+            memory = watcher.memorize(haystack, length, needles, places, work)
             pictures = [needle.picture() for needle in needles]
             source = WithInserted(Synthetic(3), pictures, places)
-            naive = model.watch(source, max_frames=length, fps=None, ratio=4)
+            naive = model.memorize(source, max_frames=length, fps=None, ratio=4)
             assert memory.num_visual_tokens == naive.num_visual_tokens and memory.ratios == naive.ratios
             for (keys, values), (naive_keys, naive_values) in zip(memory.layers, naive.layers, strict=True):
                 torch.testing.assert_close(keys, naive_keys, atol=1e-5, rtol=1e-5)
@@ -95,10 +95,10 @@ def test_a_fork_is_the_same_to_the_bit_as_feeding_all_frames_in_one_go() -> None
     model = VideoXL(checkpoint())
     needles = load_needles("bundled")[:1]
     (haystack,) = open_haystacks("synthetic:0", one_a_second=False)
-    shared = Watcher(model, 4, 32)
+    shared = HaystackMemories(model, 4, 32)
     for place in (0, 5, 17, 20):
-        memory = shared.watch(haystack, 20, needles, [place], Work())
-        alone = Watcher(model, 4, 32).watch(haystack, 20, needles, [place], Work())
+        memory = shared.memorize(haystack, 20, needles, [place], Work())
+        alone = HaystackMemories(model, 4, 32).watch(haystack, 20, needles, [place], Work())
         for pair, other in zip(memory.layers, alone.layers, strict=True):
             assert torch.equal(pair[0], other[0]) and torch.equal(pair[1], other[1])
 
@@ -107,10 +107,10 @@ def test_a_fork_is_the_same_to_the_bit_as_feeding_all_frames_in_one_go() -> None
 def test_each_frame_of_a_film_is_encoded_once_whatever_the_lengths(clip: Path, one_a_second: bool) -> None:
     model, (needle,) = VideoXL(checkpoint()), load_needles("bundled")[:1]
     (haystack,) = open_haystacks(str(clip), one_a_second)
-    watcher, work = Watcher(model, 4, 32), Work()
+    watcher, work = HaystackMemories(model, 4, 32), Work()
     lengths = (2, 3, 5, 8) if one_a_second else (3, 5, 9, 40, 79, 80)
     for length in (*lengths, *lengths):
-        memory = watcher.watch(haystack, length, [needle], [length // 2], work)
+        memory = watcher.memorize(haystack, length, [needle], [length // 2], work)
         picture, plan = needle.picture(), haystack.frames(length)
         (chunk,) = haystack.source.read(plan, len(plan), decode_size(model.config))
         frames = [*chunk.frames]
@@ -263,15 +263,15 @@ def test_what_failed_is_tried_again_and_missing_until_then(
     settings: NeedleSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = replace(settings, lengths=(6, 11), depths=(50.0, 100.0))
-    feed = Watcher._feed
+    feed = HaystackMemories._feed
 
-    def fails(self: Watcher, watching: Any, tokens: Any) -> None:
+    def fails(self: HaystackMemories, watching: Any, tokens: Any) -> None:
         if self._shared is None and len(tokens) == 5:  # the beginning of 11 frames, at depth 50
             feed(self, watching, tokens[:2])
             raise MemoryError
         feed(self, watching, tokens)
 
-    monkeypatch.setattr(Watcher, "_feed", fails)
+    monkeypatch.setattr(HaystackMemories, "_feed", fails)
     assert run_needles(tmp_path / "run", settings).failed == 1
     said = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert said["progress"] == {"done": 3, "failed": 1, "total": 4}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from videoxl.tasks.summarize.sheet import Thumbnails
+from videoxl.tasks.summarize.contact_sheet import Thumbnails
 from videoxl.video.reader import FrameChunk
 from videoxl.video.sources import ChunkStream
 

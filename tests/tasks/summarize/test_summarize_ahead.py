@@ -6,28 +6,28 @@ from typing import Any
 import pytest
 
 from videoxl.errors import CheckpointError, VideoError
-from videoxl.options import AnswerOptions, WatchOptions
-from videoxl.runs.turn import Amount, Prepare, Turn
+from videoxl.options import AnswerOptions, MemoryOptions
+from videoxl.runs.context import ItemContext, ItemProgress, Prepare
 from videoxl.tasks.summarize.inputs import Source
 from videoxl.tasks.summarize.job import SummaryJob
 from videoxl.tasks.summarize.prompts import Prompts
 
 
-def ignore(amount: Amount) -> None:
+def ignore(amount: ItemProgress) -> None:
     pass
 
 
 def test_opened_ahead(model_folder: Path, clip: Path) -> None:
     prompts = Prompts("What is shown?", "What is it about?")
-    watch = WatchOptions(max_frames=70, fps=None)  # more than two chunks
+    watch = MemoryOptions(max_frames=70, fps=None)  # more than two chunks
     worker = SummaryJob(model_folder, "tiny", prompts, watch=watch, answer=AnswerOptions(4)).setup("cpu")
     item = Source(str(clip), str(clip)).item
     prepare: list[Prepare] = []
-    told: list[Amount] = []
+    told: list[ItemProgress] = []
     allowed: list[float] = []
-    first: Any = worker(item, Turn(told.append, prepare.append, allow=allowed.append))
+    first: Any = worker(item, ItemContext(told.append, prepare.append, allow=allowed.append))
     opened = prepare[0](item)
-    second: Any = worker(item, Turn(ignore, prepared=lambda: opened))
+    second: Any = worker(item, ItemContext(ignore, prepared=lambda: opened))
     times = [made.rows.pop("timings") for made in (first, second)]
     assert first == second and first.rows["frames"] == 70
     assert allowed[0] >= 1800 + 4 * 8  # it is 8 seconds long

@@ -10,9 +10,9 @@ import pytest
 from summary_rows import a_row
 
 from videoxl.errors import RunError, VideoError
+from videoxl.runs.context import ItemContext
 from videoxl.runs.events import Event, Progress
 from videoxl.runs.job import Item, Worker
-from videoxl.runs.turn import Turn
 from videoxl.tasks.summarize import live_report
 from videoxl.tasks.summarize.batch import summarize
 from videoxl.tasks.summarize.inputs import Source
@@ -30,7 +30,7 @@ class Rows:
         pass
 
     def setup(self, device: str) -> Worker:
-        def worker(item: Item, turn: Turn) -> dict[str, Any]:
+        def worker(item: Item, context: ItemContext) -> dict[str, Any]:
             if item.data["id"] == "bad":
                 raise VideoError("bad: is no video", "Take another.")
             row = a_row(self.folder, item.data["id"])
@@ -45,7 +45,7 @@ Begin = Callable[..., None]
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def format_timestamp(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A clock that stands still until it is told to go on."""
     clock = Clock(now=1000.0)
     monkeypatch.setattr(live_report, "time", Clock(monotonic=lambda: clock.now))

@@ -16,8 +16,8 @@ from PIL import Image
 from summary_rows import a_row
 
 from videoxl.runs.state import Failure
+from videoxl.tasks.summarize.contact_sheet import Thumbnails
 from videoxl.tasks.summarize.report import write_report
-from videoxl.tasks.summarize.sheet import Thumbnails
 from videoxl.video.reader import FrameChunk
 from videoxl.video.sources import ChunkStream
 

@@ -12,7 +12,7 @@ import pytest
 from worker_threads import Threads
 
 from videoxl.checkpoints.hub import checkpoint_folder
-from videoxl.options import WatchOptions
+from videoxl.options import MemoryOptions
 from videoxl.runs.engine import load_results, state
 from videoxl.tasks.evaluation.descriptions import named_things
 from videoxl.tasks.evaluation.scene_films import CARD_SECONDS, SceneFilm, boundary_f1, write_scenes
@@ -32,9 +32,9 @@ def run_nano(
     inputs: list[Path], output: Path, max_frames: int = 1024, task: str = SUMMARY, **prompts: str
 ) -> list[dict[str, Any]]:
     sources = read_inputs([str(path) for path in inputs], output).sources
-    watch = WatchOptions(max_frames=max_frames)
+    watch = MemoryOptions(max_frames=max_frames)
     job = SummaryJob(checkpoint_folder(NANO), NANO, load_prompts(NANO, task, **prompts), watch=watch, task=task)
-    summarize(sources, output, job, employer=Threads(["cpu"]))
+    summarize(sources, output, job, backend=Threads(["cpu"]))
     return load_results(output)
 
 
@@ -177,7 +177,7 @@ def test_files_on_which_decoders_hang_or_crash_do_not_stop_the_run(
     inputs = [tmp_path / "hangs.mp4", tmp_path / "crashes.mp4", tmp_path / "good.mp4"]
     for path in inputs:
         path.write_bytes(clip.read_bytes())
-    marker = "from videoxl.video.worker import main;"
+    marker = "from videoxl.video.decode_worker import main;"
     monkeypatch.setattr(process, "_BOOT", process._BOOT.replace(marker, f"{marker} exec({POISON!r});"))
     monkeypatch.setattr(process, "_START_SECONDS", 6.0)
     monkeypatch.setattr(reader, "_MIN_LIMIT_SECONDS", 2.0)

@@ -11,14 +11,14 @@ from ...world.cards import Card
 from ...world.questions import Question, ask
 from ..tables import Table
 from .footage import Footage, Haystack, put
-from .subject import Subject
+from .subject import EvaluatedModel
 
 AS_IS, REWORDED, REMOVED, ZEROED = "as shown", "new phrasing", "cards removed", "VSTs zeroed"
 CONDITIONS = (AS_IS, REWORDED, REMOVED, ZEROED)
 
 
 @dataclass(frozen=True)
-class Exam:
+class Evaluation:
     """What all trials share.
 
     Args:
@@ -29,7 +29,7 @@ class Exam:
         on_progress: is told what is being done.
     """
 
-    subject: Subject
+    subject: EvaluatedModel
     footage: Footage
     rng: np.random.Generator
     held_out: bool = True

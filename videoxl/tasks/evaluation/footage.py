@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...world.cards import Card, draw_card, random_card, random_layout
-from .subject import Subject
+from .subject import EvaluatedModel
 
 # English words of 3 to 6 letters that `is_held_out` keeps out of training.
 WORDS = (
@@ -36,7 +36,7 @@ class Footage:
         subject: encodes them, once.
     """
 
-    def __init__(self, clips: Sequence[np.ndarray], subject: Subject) -> None:
+    def __init__(self, clips: Sequence[np.ndarray], subject: EvaluatedModel) -> None:
         self.clips = clips
         self._pictures = [picture for clip in clips for picture in clip]
         self._tokens = torch.cat([subject.encode(list(clip)) for clip in clips])
@@ -68,7 +68,9 @@ def held_out_card(rng: np.random.Generator, kind: str, english: bool) -> Card:
     return Card(kind, text, card.colour, card.ink)
 
 
-def put(rng: np.random.Generator, subject: Subject, hay: Haystack, cards: Mapping[int, Card], held_out: bool) -> Tensor:
+def put(
+    rng: np.random.Generator, subject: EvaluatedModel, hay: Haystack, cards: Mapping[int, Card], held_out: bool
+) -> Tensor:
     """Return the visual tokens of a video in which cards cover some frames.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ...world.cards import KINDS, Card
 from ..tables import Table
-from .exam import AS_IS, CONDITIONS, REMOVED, ZEROED, Exam
+from .exam import AS_IS, CONDITIONS, REMOVED, ZEROED, Evaluation
 from .footage import WORDS, held_out_card
 
 DEPTHS = (0, 25, 50, 75, 100)
@@ -26,7 +26,7 @@ def _row(family: str, card: Card) -> str:
     return _WORDS[0] if card.text in WORDS else _WORDS[1] if len(card.text) <= 6 else _WORDS[2]
 
 
-def every_family(exam: Exam, trials: int) -> Table:
+def every_family(exam: Evaluation, trials: int) -> Table:
     """Run `trials` videos of 16 to 256 frames for each kind of card, twice as many for words."""
     table = Table("One card in 16 to 256 frames", _ROWS, CONDITIONS)
     for kind in KINDS:
@@ -41,7 +41,7 @@ def every_family(exam: Exam, trials: int) -> Table:
     return table
 
 
-def by_depth(exam: Exam, trials: int, frames: int, depths: Sequence[int]) -> Table:
+def by_depth(exam: Evaluation, trials: int, frames: int, depths: Sequence[int]) -> Table:
     """Run `trials` videos of so many frames for each kind of card and depth (per cent); words in both sorts of fonts.
 
     A card's layout is drawn anew for every depth. Presence is left out: without as many videos of this length that
@@ -65,7 +65,7 @@ def by_depth(exam: Exam, trials: int, frames: int, depths: Sequence[int]) -> Tab
     return table
 
 
-def among_options(exam: Exam, trials: int, frames: int) -> Table:
+def among_options(exam: Evaluation, trials: int, frames: int) -> Table:
     """Let the subject choose among four texts of one kind by their likelihood.
 
     Each is scored after the same question by itself, so their order cannot matter. Chance is a quarter.

@@ -8,11 +8,11 @@ import numpy as np
 
 from ...errors import RunError
 from ..tables import Table
-from .exam import Exam
+from .exam import Evaluation
 from .footage import Footage
 from .one_card import DEPTHS, FEWER_DEPTHS, among_options, by_depth, every_family
 from .several_cards import several_cards
-from .subject import Subject
+from .subject import EvaluatedModel
 
 FONTS = ("held-out", "training")
 _LONG, _VERY_LONG = 1024, 2048  # frames
@@ -50,7 +50,7 @@ class Settings:
 
 
 def evaluate(
-    subject: Subject,
+    subject: EvaluatedModel,
     clips: Sequence[np.ndarray],
     settings: Settings,
     on_progress: Callable[[str], None] = lambda text: None,
@@ -72,9 +72,9 @@ def evaluate(
     footage = Footage(clips, subject)
     held_out = settings.fonts == FONTS[0]
 
-    def exam(part: int) -> Exam:
+    def exam(part: int) -> Evaluation:
         # A generator for each part: leaving one out does not change the others.
-        return Exam(subject, footage, np.random.default_rng((settings.seed, part)), held_out, on_progress)
+        return Evaluation(subject, footage, np.random.default_rng((settings.seed, part)), held_out, on_progress)
 
     if settings.trials:
         yield every_family(exam(0), settings.trials)

@@ -8,7 +8,7 @@ from ...world.cards import KINDS, Card
 from ...world.questions import distinct
 from ..tables import Table
 from .descriptions import judge
-from .exam import AS_IS, CONDITIONS, REMOVED, REWORDED, ZEROED, Exam
+from .exam import AS_IS, CONDITIONS, REMOVED, REWORDED, ZEROED, Evaluation
 from .footage import held_out_card
 
 MOST = 6  # cards of a video
@@ -52,7 +52,7 @@ def _empty_tables() -> Tables:
     )
 
 
-def several_cards(exam: Exam, trials: int, stretches: int) -> Tables:
+def several_cards(exam: Evaluation, trials: int, stretches: int) -> Tables:
     """Run `trials` videos with each number of cards, and so many stretches of single clips without any."""
     tables = _empty_tables()
     for number in range(MOST + 1):
@@ -65,7 +65,7 @@ def several_cards(exam: Exam, trials: int, stretches: int) -> Tables:
     return tables
 
 
-def _video(exam: Exam, tables: Tables, number: int) -> None:
+def _video(exam: Evaluation, tables: Tables, number: int) -> None:
     frames = exam.frames(max(_FRAMES[0], _FRAMES_A_CARD * number), _FRAMES[1])
     hay, cards = exam.footage.joined(exam.rng, frames), _distinct_cards(exam, number)
     places = sorted(int(place) for place in exam.rng.choice(frames, number, replace=False))
@@ -90,13 +90,13 @@ def _video(exam: Exam, tables: Tables, number: int) -> None:
     _say_yes(exam, tables.yes, _NO_THING, memories, "certain", cards, "no")
 
 
-def _stretch(exam: Exam, tables: Tables) -> None:
+def _stretch(exam: Evaluation, tables: Tables) -> None:
     memory = exam.subject.condense(exam.footage.stretch(exam.rng, exam.frames(*_STRETCH)).tokens)
     _say_yes(exam, tables.yes, _NO_CARD, {AS_IS: memory}, "presence", [], "no")
     _describe(exam, tables.describe, {AS_IS: memory}, [])
 
 
-def _distinct_cards(exam: Exam, number: int) -> list[Card]:
+def _distinct_cards(exam: Evaluation, number: int) -> list[Card]:
     """Return cards of any kinds, half of the words English, whose names differ."""
     while True:
         kinds = [str(exam.rng.choice(KINDS)) for _ in range(number)]
@@ -105,7 +105,7 @@ def _distinct_cards(exam: Exam, number: int) -> list[Card]:
             return cards
 
 
-def _describe(exam: Exam, table: Table, memories: Mapping[str, VisualMemory], cards: Sequence[Card]) -> None:
+def _describe(exam: Evaluation, table: Table, memories: Mapping[str, VisualMemory], cards: Sequence[Card]) -> None:
     rows = [_cards(len(cards)), *([f"1 to {_DESCRIBED} cards"] if cards else [])]
     question = exam.ask("describe", cards)
     for condition, memory in memories.items():
@@ -128,7 +128,7 @@ def _describe(exam: Exam, table: Table, memories: Mapping[str, VisualMemory], ca
 
 
 def _say_yes(
-    exam: Exam,
+    exam: Evaluation,
     table: Table,
     row: str,
     memories: Mapping[str, VisualMemory],

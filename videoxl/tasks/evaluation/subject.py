@@ -16,7 +16,7 @@ from ...world.questions import Question
 _PER_CARD = 16  # tokens that naming one card may take
 
 
-class Subject(Protocol):
+class EvaluatedModel(Protocol):
     """What can be asked of whoever is examined. A model is shown a question's text, and not its answer."""
 
     def encode(self, pictures: Sequence[np.ndarray]) -> Tensor:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...model import VideoXL
+from ...runs.context import ItemContext
 from ...runs.job import Item, Worker
-from ...runs.turn import Turn
 from ..time_limits import seconds_allowed
+from .haystack_memories import HaystackMemories, Work
 from .haystacks import Haystack, open_haystacks
 from .needles import Needle, load_needles
-from .settings import ROOM, NeedleSettings, most_shown
+from .settings import RESERVED_SLOTS, NeedleSettings, max_needles
 from .trials import trials
-from .watcher import Watcher, Work
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class CellWorker:
     ) -> None:
         self._model, self._settings, self._needles = model, settings, needles
         self._haystacks = {haystack.name: haystack for haystack in haystacks}
-        self._watcher = Watcher(model, settings.ratio, ROOM, most_shown(settings, needles))
+        self._memories = HaystackMemories(model, settings.ratio, RESERVED_SLOTS, max_needles(settings, needles))
 
-    def __call__(self, item: Item, turn: Turn) -> list[dict[str, Any]]:
+    def __call__(self, item: Item, context: ItemContext) -> list[dict[str, Any]]:
         """Return a row for every question of a cell; README says what the fields are."""
         settings, rules = self._settings, self._settings.rules()
         haystack, length, depth = (item.data[name] for name in ("haystack", "length", "depth"))
@@ -63,11 +63,11 @@ class CellWorker:
         made = trials(self._needles, settings.trial_options, length, depth)
         num_frames = sum(length + len(trial.shown) for trial in made)
         duration = float(self._haystacks[haystack].frames(length).times[-1])
-        turn.allow(seconds_allowed(self._model, num_frames, duration))
+        context.allow(seconds_allowed(self._model, num_frames, duration))
         for number, trial in enumerate(sorted(made, key=lambda trial: trial.places[0])):
-            turn.report(number, len(made), "trials")
+            context.report(number, len(made), "trials")
             began, work = time.perf_counter(), Work()
-            memory = self._watcher.watch(self._haystacks[haystack], length, trial.shown, trial.places, work)
+            memory = self._memories.memorize(self._haystacks[haystack], length, trial.shown, trial.places, work)
             for needle in trial.asked:
                 said = rules.ask(self._model, memory, needle, rotated=settings.task != "retrieval")
                 rows.append(

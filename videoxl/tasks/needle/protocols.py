@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from ...model import VideoXL
 
 _LETTER_TOKENS, _FREE_TOKENS = 16, 64
-MOST_TOKENS = max(_LETTER_TOKENS, _FREE_TOKENS)
+MAX_TOKENS = max(_LETTER_TOKENS, _FREE_TOKENS)
 _PRIMER = "Best option:("
 
 
 @dataclass(frozen=True)
-class Said:
+class Response:
     """What came of a question: the text as put to the model, its response, and 1.0 if that is right, else 0.0."""
 
     question: str
@@ -48,7 +48,7 @@ class Protocol:
     needs_options: bool
     rotates: bool
     one_a_second: bool
-    say: Callable[["VideoXL", "VisualMemory", Needle], Said]
+    say: Callable[["VideoXL", "VisualMemory", Needle], Response]
 
     def check(self, needle: Needle) -> None:
         """Raise RunError if a needle cannot be asked in this way."""
@@ -58,11 +58,11 @@ class Protocol:
                 "Give it options, or use --protocol free.",
             )
 
-    def ask(self, model: "VideoXL", memory: "VisualMemory", needle: Needle, rotated: bool) -> Said:
+    def ask(self, model: "VideoXL", memory: "VisualMemory", needle: Needle, rotated: bool) -> Response:
         """Ask a question; `rotated` asks it once for every rotation of its options: right if all answers are right."""
         turns = rotations(needle) if rotated and self.rotates else (needle,)
         said = [self.say(model, memory, turn) for turn in turns]
-        return Said(said[0].question, " | ".join(one.response for one in said), min(one.score for one in said))
+        return Response(said[0].question, " | ".join(one.response for one in said), min(one.score for one in said))
 
 
 def with_options(needle: Needle) -> str:
@@ -75,7 +75,7 @@ def with_options(needle: Needle) -> str:
     )
 
 
-def _choose(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Said:
+def _choose(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Response:
     """Reference: no line break after the video, the answer is begun with "Best option:(", greedy; what counts is the
     text before the first closing bracket.
     """
@@ -84,28 +84,28 @@ def _choose(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Said:
     memory = replace(memory, fingerprint=primed.fingerprint)  # the prompt before the video is the same
     question = with_options(needle)
     response = primed.ask(memory, question, max_new_tokens=_LETTER_TOKENS).text
-    return Said(question, response, float(needle.letter in response.split(")")[0]))
+    return Response(question, response, float(needle.letter in response.split(")")[0]))
 
 
-def _match(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Said:
+def _match(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Response:
     """LongVA: the answer is given, and right if each of its tokens is the likeliest after those before it."""
     answer = needle.letter if needle.asked_as_is and needle.options else needle.answer
     (found,) = model.score(memory, needle.question, [answer])
     right = found.num_likeliest >= found.num_tokens - 1  # the end marker does not count
-    return Said(needle.question, answer if right else "", float(right))
+    return Response(needle.question, answer if right else "", float(right))
 
 
-def _free(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Said:
+def _free(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Response:
     response = model.ask(memory, needle.question, max_new_tokens=_FREE_TOKENS).text
     # A prompt that is asked as it is, with its options, asks for their letter.
     right = {normalised(needle.answer)} | ({needle.letter.lower()} if needle.asked_as_is and needle.options else set())
-    return Said(needle.question, response, float(normalised(response) in right - {""}))
+    return Response(needle.question, response, float(normalised(response) in right - {""}))
 
 
-def _likeliest(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Said:
+def _likeliest(model: "VideoXL", memory: "VisualMemory", needle: Needle) -> Response:
     found = model.score(memory, needle.question, needle.options)
     response = needle.options[int(np.argmax([one.log_probability for one in found]))]
-    return Said(needle.question, response, float(response == needle.answer))
+    return Response(needle.question, response, float(response == needle.answer))
 
 
 def normalised(text: str) -> str:

@@ -9,16 +9,16 @@ import numpy as np
 
 from ...checkpoints.hub import checkpoint_folder
 from ...errors import RunError
-from ...options import AnswerOptions, WatchOptions
+from ...options import AnswerOptions, MemoryOptions
 from ...preview import Preview
 from ...runs.job import Item
 from ...video.sources import FrameArray
 from .haystacks import SYNTHETIC, Haystack, open_haystacks
 from .needles import BUNDLED, Needle, load_needles
-from .protocols import MOST_TOKENS, PROTOCOLS, Protocol, with_options
+from .protocols import MAX_TOKENS, PROTOCOLS, Protocol, with_options
 from .trials import TASKS, TrialOptions, trials
 
-ROOM = 512  # slots for a question with its options, and the answer
+RESERVED_SLOTS = 512  # slots for a question with its options, and the answer
 LENGTHS = tuple(range(128, 1025, 128))
 _LONGEST = 1_000_000
 DEPTHS = (0.0, 25.0, 50.0, 75.0, 100.0)
@@ -93,7 +93,7 @@ class NeedleSettings:
         return asdict(self) | names
 
 
-def most_shown(settings: NeedleSettings, needles: Sequence[Needle]) -> int:
+def max_needles(settings: NeedleSettings, needles: Sequence[Needle]) -> int:
     """Return how many needles a video of the run has at most."""
     made = trials(needles, settings.trial_options, settings.lengths[0], settings.depths[0])
     return max(len(trial.shown) for trial in made)
@@ -121,13 +121,15 @@ def prepare(settings: NeedleSettings) -> tuple[tuple[Needle, ...], tuple[Haystac
     for haystack in haystacks:
         for length in settings.lengths:
             haystack.frames(length)
-    longest = max(settings.lengths) + most_shown(settings, needles)
+    longest = max(settings.lengths) + max_needles(settings, needles)
     blank = FrameArray(np.empty((longest, 1, 1, 3), np.uint8))  # how many frames there are is all that matters here
-    watching = WatchOptions(max_frames=longest, fps=None, ratio=settings.ratio)
+    watching = MemoryOptions(max_frames=longest, fps=None, ratio=settings.ratio)
     preview = Preview(checkpoint_folder(settings.model))
-    preview.plan(blank, watching, ROOM)
-    if preview.room([with_options(needle) for needle in asked], AnswerOptions(MOST_TOKENS)) > ROOM:
-        raise RunError("a question with its options is too long", f"Keep it under {ROOM - MOST_TOKENS} tokens.")
+    preview.plan(blank, watching, RESERVED_SLOTS)
+    if preview.reserved_slots([with_options(needle) for needle in asked], AnswerOptions(MAX_TOKENS)) > RESERVED_SLOTS:
+        raise RunError(
+            "a question with its options is too long", f"Keep it under {RESERVED_SLOTS - MAX_TOKENS} tokens."
+        )
     return needles, haystacks, items(settings, [haystack.name for haystack in haystacks])
 
 

@@ -11,7 +11,7 @@ from .needles import LETTERS, Needle
 
 TASKS = ("retrieval", "ordering", "counting")
 _ORDERED = 3  # needles of an ordering trial; of their six orders, four are options
-_MOST_COUNTED = 4  # so that each number is one of four options
+_MAX_COUNTED = 4  # so that each number is one of four options
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def trials(needles: Sequence[Needle], options: TrialOptions, length: int, depth:
             shown = [(needle, *others)[index] for index in order]
             asked = (needle, *others[: options.per_video - 1])
         else:
-            count = _ORDERED if options.task == "ordering" else 1 + number % _MOST_COUNTED
+            count = _ORDERED if options.task == "ordering" else 1 + number % _MAX_COUNTED
             shown = _different(needles, number, count)
             places = np.linspace(first, length, count + 1)[:count].astype(int).tolist()
             order = list(range(count))
@@ -121,7 +121,7 @@ def _order(shown: Sequence[Needle], rng: np.random.Generator) -> Needle:
 
 
 def _count(count: int, rng: np.random.Generator) -> Needle:
-    options = [str(number) for number in range(1, _MOST_COUNTED + 1)]
+    options = [str(number) for number in range(1, _MAX_COUNTED + 1)]
     return Needle("count", "How many cards are there in the video?", str(count), _mixed(options, rng))
 
 

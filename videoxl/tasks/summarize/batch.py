@@ -7,15 +7,15 @@ from typing import Any
 
 from ...checkpoints.loading import worker_devices
 from ...network.devices import device_kind
-from ...runs.elsewhere import Employer
 from ...runs.engine import RunSummary, load_results, run
 from ...runs.events import Event, ItemDone, ItemFailed
-from ...runs.rowfile import write_file
+from ...runs.remote_pool import WorkerBackend
+from ...runs.row_file import write_file
 from ...version import MEMORY_REVISION
+from .exports import FORMATS
 from .inputs import Source
 from .job import SummaryJob
 from .live_report import LiveReport
-from .texts import FORMATS
 
 
 def summarize(
@@ -26,7 +26,7 @@ def summarize(
     formats: Collection[str] = (),
     device: str = "auto",
     workers: int | None = None,
-    employer: Employer | None = None,
+    backend: WorkerBackend | None = None,
     item_timeout: float | None = None,
     retries: int = 2,
     retry_failed: bool = False,
@@ -49,7 +49,7 @@ def summarize(
         formats: of texts, names of `texts.FORMATS`.
         device: see `VideoXL.from_pretrained`.
         workers: processes that share the videos; None is one for each device. See `worker_devices`.
-        employer: has the workers, in place of this machine; then device and workers are its own.
+        backend: has the workers, in place of this machine; then device and workers are its own.
         item_timeout: seconds that a video may take; None is by its length, its frames and the model.
         retries: how often a video is tried again that ended the process, or that failed with all others in a row.
         retry_failed: also try those that failed before.
@@ -77,10 +77,10 @@ def summarize(
         if on_event is not None:
             on_event(event)
 
-    if employer is None:
+    if backend is None:
         devices = worker_devices(job.folder, device, job.dtype, workers)
     else:
-        devices = list(employer.devices(max(1, len(sources))))
+        devices = list(backend.devices(max(1, len(sources))))
     with report:
         summary = run(
             output,
@@ -88,7 +88,7 @@ def summarize(
             [source.item for source in sources],
             job,
             devices=devices,
-            employer=employer,
+            backend=backend,
             item_timeout=item_timeout,
             retries=retries,
             retry_failed=retry_failed,

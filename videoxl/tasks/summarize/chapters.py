@@ -1,8 +1,8 @@
 """Where a video is cut into chapters: where what its frames show changes, and stays changed.
 
 After TextTiling (Hearst 1997) and its use on frames, SceneTiling (Wang et al. 2024, VideoLLaMB): neighbours are
-compared, and a place counts by its depth, how far their likeness falls below that on both sides. Frames are made steady
-first by a median over time, which keeps edges where they are but takes out what is shown briefly and goes away again,
+compared, and a place counts by its depth, how far their similarity falls below that on both sides. A median over time
+comes first, which keeps edges where they are but takes out what is shown briefly and goes away again,
 such as a title. Where all of a video is one scene its deepest places are no boundaries: a depth also has a least value,
 and differences between frames that are small next to what they have in common count as none.
 """
@@ -40,12 +40,12 @@ def find_chapters(
         end: seconds, where the last one ends.
         options: what makes a chapter.
     """
-    depths = depth_scores(likeness(features, times, options))
+    depths = depth_scores(similarity(features, times, options))
     edges = [start, *_chosen(depths, times, start, end, options), end]
     return [Span(low, high) for low, high in itertools.pairwise(edges)]
 
 
-def likeness(features: np.ndarray, times: np.ndarray, options: ChapterOptions) -> np.ndarray:
+def similarity(features: np.ndarray, times: np.ndarray, options: ChapterOptions) -> np.ndarray:
     """Return the cosine of what is before and after each place between two frames, float [t - 1].
 
     Both are means over half of the shortest chapter, and seen from the mean over the video: the features of vision

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...clock import seconds_of
 from ...errors import RunError
 from ...files import local_path
 from ...runs.job import Item
+from ...timestamps import parse_timestamp
 from .folders import look_through, matching
 from .names import item_key
 
@@ -32,7 +32,7 @@ class Source:
         prompt: asked for the summary, in place of the run's; None for that.
         start: seconds; the part before is left out.
         end: seconds; the part from there on is left out.
-        ratio: see `WatchOptions`; None for the run's.
+        ratio: see `MemoryOptions`; None for the run's.
         max_frames: likewise.
         video_stream: likewise.
     """
@@ -183,7 +183,7 @@ def _number(place: str, row: dict[str, Any], name: str) -> float | None:
     if name not in row:
         return None
     try:
-        return seconds_of(str(row[name]))
+        return parse_timestamp(str(row[name]))
     except ValueError:
         raise RunError(f"{place}: {name} {row[name]!r} is no time", "Give seconds, MM:SS or HH:MM:SS.") from None
 

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints.hub import checkpoint_folder
 from ...checkpoints.layout import folder_digest
 from ...errors import CheckpointError
-from ...options import AnswerOptions, ChapterOptions, SpanOptions, WatchOptions
+from ...options import AnswerOptions, ChapterOptions, MemoryOptions, SpanOptions
 from ...planning.budget import check_ratio
-from ...planning.watch_plan import WatchPlan
+from ...planning.memory_plan import MemoryPlan
 from ...preview import Preview
-from ...runs.job import Item, Produced, Worker
-from ...runs.turn import Turn
-from ...video.facts import stream_records
+from ...runs.context import ItemContext
+from ...runs.job import Item, ItemResult, Worker
+from ...video.messages import stream_records
 from ...video.sources import FrameStream
 from ...video.video import Video
 from ..time_limits import seconds_allowed
-from .asking import Asker
 from .changes import file_marks
 from .chapters import Span, find_chapters
+from .contact_sheet import Thumbnails
+from .describe import Describer
 from .inputs import Source
 from .prompts import SUMMARY, Prompts, check_lists, list_room
-from .sheet import Thumbnails
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ class SummaryJob:
     model: str
     prompts: Prompts
     dtype: str = "auto"
-    watch: WatchOptions = field(default_factory=WatchOptions)
+    watch: MemoryOptions = field(default_factory=MemoryOptions)
     answer: AnswerOptions = field(default_factory=AnswerOptions)
     chapters: ChapterOptions = field(default_factory=ChapterOptions)
     spans: SpanOptions = field(default_factory=SpanOptions)
@@ -88,7 +88,7 @@ class SummaryJob:
         for prompt in prompts:
             check_lists(self.task, prompt)
         for prompt in {*self.prompts.texts, *prompts}:
-            _room(preview, prompt, self.answer)
+            _reserved_slots(preview, prompt, self.answer)
 
     def setup(self, device: str) -> Worker:
         """Load the model, and return the function that summarises a video with it.
@@ -112,8 +112,8 @@ class _Opened:
     """A video of which the first frames are being decoded."""
 
     video: Video
-    watch: WatchOptions
-    plan: WatchPlan
+    watch: MemoryOptions
+    plan: MemoryPlan
     stream: FrameStream
     file: dict[str, Any]
     began: float
@@ -125,32 +125,32 @@ class _Summarizer:
 
     def __init__(self, job: SummaryJob, model: "VideoXL", preview: Preview) -> None:
         self._job, self._model, self._preview = job, model, preview
-        self._asker = Asker(model, job.task, job.prompts, job.answer, job.spans)
+        self._asker = Describer(model, job.task, job.prompts, job.answer, job.spans)
 
-    def __call__(self, item: Item, turn: Turn) -> Produced:
+    def __call__(self, item: Item, context: ItemContext) -> ItemResult:
         source = Source(**item.data)
-        opened: _Opened = turn.prepared() or self._open(item)
+        opened: _Opened = context.prepared() or self._open(item)
         video, watch = opened.video, opened.watch
-        turn.allow(seconds_allowed(self._model, len(opened.plan), video.duration))
+        context.allow(seconds_allowed(self._model, len(opened.plan), video.duration))
         features: list[np.ndarray] = []
         thumbnails = Thumbnails(opened.stream, len(opened.plan))
-        turn.report(0, len(opened.plan), "frames")
-        watched = self._model.watch_plan(
+        context.report(0, len(opened.plan), "frames")
+        watched = self._model.memorize_plan(
             opened.plan,
-            lambda now: turn.report(now.frames_done, now.frames_total, "frames"),
+            lambda now: context.report(now.frames_done, now.frames_total, "frames"),
             thumbnails,
             lambda seen: features.append(_coarse(seen)),
         )
-        turn.look_ahead(self._open)
+        context.look_ahead(self._open)
         memory = watched.memory
         now = time.perf_counter()
         chapters = self._chapters(features, memory, video, watch)
         cut = time.perf_counter() - now
         prompt = source.prompt or self._job.prompts.summary
-        found, taken = self._asker.ask(memory, chapters, prompt, turn.report)
+        found, taken = self._asker.ask(memory, chapters, prompt, context.report)
         taken["chapters"] += cut
-        timings = {"ahead": max(0.0, turn.began - opened.began), "open": opened.seconds}
-        timings |= watched.timings | taken | {"total": time.perf_counter() - turn.began}
+        timings = {"ahead": max(0.0, context.began - opened.began), "open": opened.seconds}
+        timings |= watched.timings | taken | {"total": time.perf_counter() - context.began}
         pointed_at = [(span["start"] + span["end"]) / 2 for span in (*found["evidence"], *found["spans"])]
         sheet, about = thumbnails.sheet(pointed_at, [(span.start + span.end) / 2 for span in chapters])
         name = f"sheets/{item.key}.webp"
@@ -177,7 +177,7 @@ class _Summarizer:
             "model": self._job.model,
             "sheet": {"file": name, **about},
         }
-        return Produced(row, {name: sheet})
+        return ItemResult(row, {name: sheet})
 
     def _open(self, item: Item) -> _Opened:
         """Begin to decode a video; no more than a few chunks of frames wait. The device is not needed for it."""
@@ -188,12 +188,12 @@ class _Summarizer:
         watch = replace(self._job.watch, **{name: value for name, value in asked.items() if value is not None})
         video = Video(source.path, stream=watch.video_stream)
         prompts = (source.prompt or self._job.prompts.summary, *self._job.prompts.texts)
-        room = max(_room(self._preview, text, self._job.answer) for text in prompts)
-        plan = self._preview.plan(video, watch, room)
+        reserved_slots = max(_reserved_slots(self._preview, text, self._job.answer) for text in prompts)
+        plan = self._preview.plan(video, watch, reserved_slots)
         return _Opened(video, watch, plan, plan.open(), file, began, time.perf_counter() - began)
 
     def _chapters(
-        self, features: "list[np.ndarray]", memory: "VisualMemory", video: Video, watch: WatchOptions
+        self, features: "list[np.ndarray]", memory: "VisualMemory", video: Video, watch: MemoryOptions
     ) -> list[Span]:
         import numpy as np
 
@@ -202,9 +202,9 @@ class _Summarizer:
         return find_chapters(np.concatenate(features), memory.frame_times, watch.start or 0.0, end, self._job.chapters)
 
 
-def _room(preview: Preview, prompt: str, answer: AnswerOptions) -> int:
+def _reserved_slots(preview: Preview, prompt: str, answer: AnswerOptions) -> int:
     """Return the slots to leave behind the memory for a prompt and its answer."""
-    return preview.room([prompt], answer) + list_room(prompt, preview.config.max_positions)
+    return preview.reserved_slots([prompt], answer) + list_room(prompt, preview.config.max_positions)
 
 
 def _coarse(features: "Tensor") -> "np.ndarray":

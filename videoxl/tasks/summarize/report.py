@@ -11,10 +11,10 @@ from urllib.parse import quote
 import jinja2
 
 from ...checkpoints.hub import BUNDLED
-from ...clock import clock, clock_span
-from ...runs.rowfile import write_file
+from ...runs.row_file import write_file
 from ...runs.state import Failure
-from .texts import part_of, parts_of
+from ...timestamps import format_span, format_timestamp
+from .exports import part_of, parts_of
 
 REPORT = "report.html"
 _LIMITS = "videoxl-nano understands only cards in a video: words, numbers, shapes, colours; nothing else."
@@ -58,8 +58,8 @@ def _template() -> jinja2.Template:
         loader=jinja2.PackageLoader(__package__, "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {
-        "clock": clock,
-        "span": clock_span,
+        "clock": format_timestamp,
+        "span": format_span,
         "hours": _hours,
         "says_more": _says_more,
         "part": part_of,

@@ -1,0 +1,124 @@
+"""`videoxl watch`: a question about a recording in progress."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from videoxl.checkpoints.hub import BUNDLED
+from videoxl.errors import MemoryFileError
+from videoxl.files import local_path
+from videoxl.options import AnswerOptions, MemoryOptions
+from videoxl.timestamps import format_timestamp
+
+from . import options, render
+from .memory_request import HINT
+from .options import Dtype
+
+if TYPE_CHECKING:
+    from videoxl.tasks.follow import AnswerEvent
+
+_SECONDS = (1, 86_400)  # from one look to the next
+WATCH, ANSWER = MemoryOptions(mode="fixed-rate"), AnswerOptions()
+
+
+def check_every(every: float) -> float:
+    """Refuse what would look all the time, or never."""
+    if not _SECONDS[0] <= every <= _SECONDS[1]:
+        raise typer.BadParameter(f"{every:g} is not between {_SECONDS[0]} and {_SECONDS[1]} seconds.")
+    return every
+
+
+def watch(
+    video: Annotated[
+        str,
+        typer.Argument(
+            metavar="VIDEO", parser=local_path, help="A local video file that is being written.", show_default=False
+        ),
+    ],
+    question: Annotated[str, typer.Option("--ask", metavar="QUESTION", help="In words.", show_default=False)],
+    every: Annotated[
+        float,
+        typer.Option(
+            "--every", callback=check_every, metavar="SECONDS", help="Look at the file so often, at most once a second."
+        ),
+    ] = 60.0,
+    times: Annotated[
+        int | None,
+        typer.Option(
+            "--times", min=1, metavar="N", help="End after so many looks; else Ctrl-C ends it.", show_default=False
+        ),
+    ] = None,
+    model: options.ModelName = "videoxl-nano",
+    max_frames: options.MaxFrames = WATCH.max_frames,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            "--fps",
+            callback=options.check_fps,
+            help="Read so many frames per second of video; half as many whenever they become more than --max-frames.",
+        ),
+    ] = WATCH.fps,
+    ratio: options.Ratio = str(WATCH.ratio),
+    video_stream: options.VideoStream = WATCH.video_stream,
+    device: options.Device = "auto",
+    dtype: options.DtypeOption = Dtype.auto,
+    max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Ask about VIDEO while it grows.
+
+    The question is asked again whenever the file has grown, and when the answer is another than before, its time in
+    the video and the answer go to stdout, one a line; --json prints one JSON object a line. Only what is new is read.
+    The file must be one that can be read while it is written: .ts, .mkv, or fragmented .mp4.
+    """
+    with render.error_boundary(debug):
+        from videoxl.memory.file import is_memory_file
+        from videoxl.preview import Preview
+        from videoxl.tasks.follow import Follower
+        from videoxl.video.video import Video
+
+        watching = MemoryOptions(
+            max_frames, fps, options.parse_ratio(ratio), mode="fixed-rate", video_stream=video_stream
+        )
+        answering = AnswerOptions(max_new_tokens)
+        folder = options.model_folder(model, quiet)
+        preview = Preview(folder)
+        reserved_slots = preview.reserved_slots([question], answering)
+        if is_memory_file(Path(video)):
+            raise MemoryFileError(f"{video}: is a saved memory, which does not grow", "Give the video.")
+        # What can go wrong goes wrong first: torch takes seconds to import.
+        preview.plan(Video(video, stream=video_stream), watching, reserved_slots)
+        with render.StatusLine(enabled=not quiet) as status:
+            status.stage(f"loading {model}")
+            from videoxl.model import VideoXL
+
+            loaded = VideoXL.from_pretrained(folder, device, dtype.value)
+        if not quiet and model in BUNDLED:
+            render.message(HINT)
+        following = Follower(
+            video, loaded, watching, question, answering, reserved_slots,
+            on_warning=lambda warning: render.message(f"warning: {warning}"),
+            on_progress=lambda progress: status.frames(progress),
+        )  # fmt: skip
+        events = following.events(every, times)
+        while True:
+            with render.StatusLine(enabled=not quiet) as status:  # gone when an answer is printed
+                status.stage(f"watching {video}")
+                event = next(events, None)
+            if event is None:
+                break
+            _show(event, json)
+
+
+def _show(event: "AnswerEvent", json: bool) -> None:
+    """Print one event on one line."""
+    if not json:
+        render.line(f"{format_timestamp(event.time)} {event.answer.text.strip()}")
+        return
+    from videoxl.tasks.questions import evidence_record
+
+    said = {"time": round(event.time, 3), "answer": event.answer.text, "evidence": evidence_record(event.answer)}
+    render.print_json_line(said | {"frames": event.num_frames, "frames_read": event.num_read})
