@@ -1,4 +1,4 @@
-"""`videoxl watch`: a question about a recording in progress."""
+"""`videoxl follow`: a question about a recording in progress."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from videoxl.tasks.follow import AnswerEvent
 
 _SECONDS = (1, 86_400)  # from one look to the next
-WATCH, ANSWER = MemoryOptions(mode="fixed-rate"), AnswerOptions()
+MEMORY, ANSWER = MemoryOptions(mode="fixed-rate"), AnswerOptions()
 
 
 def check_every(every: float) -> float:
@@ -29,7 +29,7 @@ def check_every(every: float) -> float:
     return every
 
 
-def watch(
+def follow(
     video: Annotated[
         str,
         typer.Argument(
@@ -50,7 +50,7 @@ def watch(
         ),
     ] = None,
     model: options.ModelName = "videoxl-nano",
-    max_frames: options.MaxFrames = WATCH.max_frames,
+    max_frames: options.MaxFrames = MEMORY.max_frames,
     fps: Annotated[
         float | None,
         typer.Option(
@@ -58,9 +58,9 @@ def watch(
             callback=options.check_fps,
             help="Read so many frames per second of video; half as many whenever they become more than --max-frames.",
         ),
-    ] = WATCH.fps,
-    ratio: options.Ratio = str(WATCH.ratio),
-    video_stream: options.VideoStream = WATCH.video_stream,
+    ] = MEMORY.fps,
+    ratio: options.Ratio = str(MEMORY.ratio),
+    video_stream: options.VideoStream = MEMORY.video_stream,
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
@@ -80,7 +80,7 @@ def watch(
         from videoxl.tasks.follow import Follower
         from videoxl.video.video import Video
 
-        watching = MemoryOptions(
+        memory_options = MemoryOptions(
             max_frames, fps, options.parse_ratio(ratio), mode="fixed-rate", video_stream=video_stream
         )
         answering = AnswerOptions(max_new_tokens)
@@ -90,7 +90,7 @@ def watch(
         if is_memory_file(Path(video)):
             raise MemoryFileError(f"{video}: is a saved memory, which does not grow", "Give the video.")
         # What can go wrong goes wrong first: torch takes seconds to import.
-        preview.plan(Video(video, stream=video_stream), watching, reserved_slots)
+        preview.plan(Video(video, stream=video_stream), memory_options, reserved_slots)
         with render.StatusLine(enabled=not quiet) as status:
             status.stage(f"loading {model}")
             from videoxl.model import VideoXL
@@ -98,19 +98,24 @@ def watch(
             loaded = VideoXL.from_pretrained(folder, device, dtype.value)
         if not quiet and model in BUNDLED:
             render.message(HINT)
-        following = Follower(
-            video, loaded, watching, question, answering, reserved_slots,
+        follower = Follower(
+            video, loaded, memory_options, question, answering, reserved_slots,
             on_warning=lambda warning: render.message(f"warning: {warning}"),
             on_progress=lambda progress: status.frames(progress),
         )  # fmt: skip
-        events = following.events(every, times)
+        events = follower.events(every, times)
         while True:
             with render.StatusLine(enabled=not quiet) as status:  # gone when an answer is printed
-                status.stage(f"watching {video}")
+                status.stage(f"following {video}")
                 event = next(events, None)
             if event is None:
                 break
             _show(event, json)
+
+
+def renamed(context: typer.Context) -> None:
+    """See `videoxl follow`."""
+    context.fail("The command watch is now called follow.")
 
 
 def _show(event: "AnswerEvent", json: bool) -> None:

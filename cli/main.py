@@ -8,7 +8,7 @@ from videoxl import __version__
 
 from .ask import ask
 from .chat import chat
-from .follow import watch
+from .follow import follow, renamed
 from .index import index
 from .memory import app as memory_app
 from .models import app as models_app
@@ -28,7 +28,8 @@ app.command()(ask)
 app.command()(chat)
 app.command()(index)
 app.command()(summarize)
-app.command()(watch)
+app.command()(follow)
+app.command("watch", hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(renamed)
 app.add_typer(memory_app, name="memory")
 app.add_typer(models_app, name="models")
 app.add_typer(needle_app, name="needle")

@@ -19,7 +19,7 @@ class SamplingMode(StrEnum):
 
     uniform = "uniform"
     keyframes = "keyframes"
-    steady = "fixed-rate"
+    fixed_rate = "fixed-rate"
 
 
 class Dtype(StrEnum):
@@ -137,7 +137,7 @@ Sampling = Annotated[
     SamplingMode,
     typer.Option(
         "--sampling",
-        help="Even spacing from the first frame to the last, key frames only (fast on long files), or a steady rate "
+        help="Even spacing from the first frame to the last, key frames only (fast on long files), or a fixed rate "
         "from the first frame on, which is --fps halved until the frames are few enough.",
     ),
 ]

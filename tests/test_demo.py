@@ -1,4 +1,4 @@
-"""The demo video shows what its script says, and the bundled model answers what README asks about it."""
+"""The demo video shows what its script says, and the bundled model answers what is asked about it."""
 
 import importlib.util
 import json
@@ -57,8 +57,8 @@ def test_cards_are_shown_at_their_times(shown: object) -> None:
     assert np.all(errors[1:4] < 8) and np.all(errors[[0, 4]] > 40), errors
 
 
-def test_readme_shows_the_script_s_table() -> None:
-    assert make_demo.table() in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_about_models_shows_the_script_s_table() -> None:
+    assert make_demo.table() in (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
 
 
 def test_at_most_one_card_of_a_kind() -> None:

@@ -1,4 +1,4 @@
-"""`videoxl watch` on a file that grows between two looks."""
+"""`videoxl follow` on a file that grows between two looks."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def run(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`videoxl watch` with the tiny model; what the file holds at each look is given."""
+    """`videoxl follow` with the tiny model; what the file holds at each look is given."""
 
     def run(*options: object, contents: list[bytes | None]) -> Result:
         path = tmp_path / "camera.ts"
@@ -43,7 +43,7 @@ def run(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(following, "sleep", lambda seconds: write(left))
         arguments = [path, "--ask", QUESTION, "--model", model_folder, "--device", "cpu", "--max-new-tokens", 12]
         arguments += ["--times", len(contents), *options]
-        return CliRunner().invoke(app, ["watch", *map(str, arguments)])
+        return CliRunner().invoke(app, ["follow", *map(str, arguments)])
 
     return run
 
@@ -118,3 +118,8 @@ def test_interrupted(run: Run, whole: bytes, monkeypatch: pytest.MonkeyPatch) ->
 def test_nobody_can_look_without_a_pause(run: Run, whole: bytes, every: str) -> None:
     result = run("--every", every, contents=[whole])
     assert result.exit_code == 2 and "--every" in result.stderr and "between 1 and" in result.stderr
+
+
+def test_the_old_name_says_the_new_one() -> None:
+    result = CliRunner().invoke(app, ["watch", "camera.ts", "--ask", "Who is there?"])
+    assert result.exit_code == 2 and "follow" in result.stderr

@@ -95,7 +95,7 @@ def _check_arguments(
 ) -> None:
     check_mode(mode)
     if mode == "fixed-rate" and fps is None:
-        raise VideoError("steady sampling has no rate", "Give frames per second.")
+        raise VideoError("fixed-rate sampling needs a rate", "Give frames per second.")
     if max_frames < 1:
         raise VideoError(f"max_frames is {max_frames}", "Ask for at least one frame.")
     if fps is not None and not 0 < fps < math.inf:
