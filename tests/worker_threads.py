@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 
 from videoxl.runs.job import Item, Job
-from videoxl.runs.remote_pool import Line
+from videoxl.runs.remote_pool import Connection
 from videoxl.runs.worker import Message, serve
 
 
@@ -22,10 +22,10 @@ class Threads:
     def devices(self, most: int) -> Sequence[str]:
         return self._devices[:most]
 
-    def start_worker(self, job: Job, device: str) -> Line:
+    def start_worker(self, job: Job, device: str) -> Connection:
         return _Thread(job, device, self._news)
 
-    def wait(self, lines: Sequence[Line], timeout: float | None) -> Sequence[Line]:
+    def wait(self, lines: Sequence[Connection], timeout: float | None) -> Sequence[Connection]:
         ours = [line for line in lines if isinstance(line, _Thread)]
         with self._news:
             self._news.wait_for(lambda: any(line.messages for line in ours), timeout)

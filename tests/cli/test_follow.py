@@ -12,7 +12,7 @@ from video_clips import write_numbered
 from videoxl.cli.main import app
 from videoxl.cli.render import printable
 from videoxl.model import VideoXL
-from videoxl.tasks import following
+from videoxl.tasks import follow
 from videoxl.timestamps import format_timestamp
 
 Run = Callable[..., Result]
@@ -40,7 +40,7 @@ def run(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
         left = iter(contents)
         write(left)
-        monkeypatch.setattr(following, "sleep", lambda seconds: write(left))
+        monkeypatch.setattr(follow, "sleep", lambda seconds: write(left))
         arguments = [path, "--ask", QUESTION, "--model", model_folder, "--device", "cpu", "--max-new-tokens", 12]
         arguments += ["--times", len(contents), *options]
         return CliRunner().invoke(app, ["follow", *map(str, arguments)])

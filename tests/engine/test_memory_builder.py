@@ -9,7 +9,7 @@ from tiny_models import language_config, video_xl
 from video_clips import write_numbered
 
 from videoxl import Video, VideoXL
-from videoxl.engine import watching as module
+from videoxl.engine import memory_builder as module
 from videoxl.engine.memory_builder import MemoryBuilder, build_memory
 from videoxl.errors import BudgetError, MemoryFileError
 from videoxl.memory.value import VisualMemory

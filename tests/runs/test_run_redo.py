@@ -8,7 +8,7 @@ import pytest
 from run_jobs import Squares, numbers
 
 from videoxl.errors import RunError
-from videoxl.runs import rowfile
+from videoxl.runs import row_file
 from videoxl.runs.engine import load_results, run, state
 from videoxl.runs.job import Item
 from videoxl.runs.row_file import RowFile
@@ -71,7 +71,7 @@ def test_a_crash_anywhere_in_between(folder: Path, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
         for name in ("append", "replace"):
             patch.setattr(RowFile, name, dying(getattr(RowFile, name)))
-        patch.setattr(rowfile, "write_file", dying(rowfile.write_file))
+        patch.setattr(row_file, "write_file", dying(row_file.write_file))
         run(folder, {}, changed(do=do), job, redo=["item 1"])
         raise SystemExit("there was nothing more to write")
     keys = list(dict.fromkeys(row["key"] for row in load_results(folder)))  # an item that is there twice is an error

@@ -12,7 +12,7 @@ import pytest
 from video_clips import read_numbers, write_clip, write_numbered
 
 from videoxl.errors import VideoError
-from videoxl.video import process, reader
+from videoxl.video import decode_process, reader
 from videoxl.video.video import Video
 
 # Runs before the worker's main function in the child: this decoder gives ten frames and then fails in some way.
@@ -42,9 +42,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sabotage(monkeypatch: pytest.MonkeyPatch, *codes: str) -> None:
     marker = "from videoxl.video.decode_worker import main;"
-    assert marker in process._BOOT
+    assert marker in decode_process._BOOT
     code = "".join(f"exec({code!r}); " for code in codes)
-    monkeypatch.setattr(process, "_BOOT", process._BOOT.replace(marker, f"{marker} {code}"))
+    monkeypatch.setattr(decode_process, "_BOOT", decode_process._BOOT.replace(marker, f"{marker} {code}"))
 
 
 @pytest.mark.parametrize("failure, reason", [(CRASH, "SIGSEGV"), (HANG, "no sign of life"), ("1 / 0", "ZeroDivision")])
@@ -88,24 +88,24 @@ def test_both_decoders_crash(clip: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_probe_that_hangs_or_crashes(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("videoxl.video.video._PROBE_LIMIT_SECONDS", 0.5)
-    monkeypatch.setattr(process, "_START_SECONDS", 0.5)
-    monkeypatch.setattr(process, "_BOOT", "import time; time.sleep(60)")
+    monkeypatch.setattr(decode_process, "_START_SECONDS", 0.5)
+    monkeypatch.setattr(decode_process, "_BOOT", "import time; time.sleep(60)")
     began = time.monotonic()
     with pytest.raises(VideoError, match=r"cannot be opened \(no sign of life for 0.5 s\)"):
         Video(clip)
     assert time.monotonic() - began < 5
-    monkeypatch.setattr(process, "_BOOT", "import os; os.abort()")
+    monkeypatch.setattr(decode_process, "_BOOT", "import os; os.abort()")
     with pytest.raises(VideoError, match=r"cannot be opened \(the decoding process was ended by SIGABRT\)"):
         Video(clip)
 
 
 def test_a_slow_start_is_no_hang(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("videoxl.video.video._PROBE_LIMIT_SECONDS", 3.0)
-    boot = process._BOOT
-    monkeypatch.setattr(process, "_BOOT", f"import time; time.sleep(4); {boot}")
+    boot = decode_process._BOOT
+    monkeypatch.setattr(decode_process, "_BOOT", f"import time; time.sleep(4); {boot}")
     assert Video(clip).num_frames == 100
     hang = "import videoxl.video.probe as module; module.probe = lambda *arguments: time.sleep(60)"
-    monkeypatch.setattr(process, "_BOOT", f"import time; {boot.replace('main()', f'exec({hang!r}); main()')}")
+    monkeypatch.setattr(decode_process, "_BOOT", f"import time; {boot.replace('main()', f'exec({hang!r}); main()')}")
     with pytest.raises(VideoError, match="no sign of life for 3 s"):
         Video(clip)
 
@@ -138,10 +138,10 @@ def test_early_end_stops_the_child(clip: Path) -> None:
 SCRIPT = """
 import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from videoxl.video import process
+from videoxl.video import decode_process
 from videoxl.video.video import Video
 video = Video(sys.argv[1])
-process._BOOT = process._BOOT.replace("; main()", "; exec(" + repr({before!r}) + "); main()")
+decode_process._BOOT = decode_process._BOOT.replace("; main()", "; exec(" + repr({before!r}) + "); main()")
 pieces = video.read(video.sample(), chunk=1)
 child = pieces._process._process.pid
 print(child, flush=True)

@@ -20,7 +20,7 @@ from videoxl.tasks.summarize.batch import summarize
 from videoxl.tasks.summarize.inputs import read_inputs
 from videoxl.tasks.summarize.job import SummaryJob
 from videoxl.tasks.summarize.prompts import SUMMARY, load_prompts
-from videoxl.video import process, reader
+from videoxl.video import decode_process, reader
 from videoxl.world.questions import thing
 
 NANO = "videoxl-nano"
@@ -178,8 +178,8 @@ def test_files_on_which_decoders_hang_or_crash_do_not_stop_the_run(
     for path in inputs:
         path.write_bytes(clip.read_bytes())
     marker = "from videoxl.video.decode_worker import main;"
-    monkeypatch.setattr(process, "_BOOT", process._BOOT.replace(marker, f"{marker} exec({POISON!r});"))
-    monkeypatch.setattr(process, "_START_SECONDS", 6.0)
+    monkeypatch.setattr(decode_process, "_BOOT", decode_process._BOOT.replace(marker, f"{marker} exec({POISON!r});"))
+    monkeypatch.setattr(decode_process, "_START_SECONDS", 6.0)
     monkeypatch.setattr(reader, "_MIN_LIMIT_SECONDS", 2.0)
     rows = run_nano(inputs, tmp_path / "out", max_frames=4)
     assert [row["id"] for row in rows] == [str(inputs[2])]
