@@ -17,8 +17,8 @@ from videoxl import VideoXL
 from videoxl.tasks.needle.haystack_memories import HaystackMemories, Work
 from videoxl.tasks.needle.haystacks import Haystack
 from videoxl.tasks.needle.needles import BUNDLED, load_needles
+from videoxl.tasks.needle.synthetic import Synthetic
 from videoxl.video.sources import FrameArray, WithInserted
-from videoxl.world.synthetic import Synthetic
 
 DEPTHS = (0, 25, 50, 75, 100)
 

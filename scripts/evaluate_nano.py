@@ -25,10 +25,10 @@ from torch import Tensor
 from videoxl import VideoXL, VisualMemory
 from videoxl.errors import VideoXLError
 from videoxl.files import write_json
-from videoxl.tasks.evaluation.report import FONTS, Settings, as_json, evaluate
-from videoxl.tasks.evaluation.subject import ModelSubject
-from videoxl.world.cards import find_fonts
-from videoxl.world.scenes import footage
+from videoxl.nano.evaluation.evaluated_model import ModelSubject
+from videoxl.nano.evaluation.report import FONTS, Settings, as_json, evaluate
+from videoxl.tasks.needle.cards import find_fonts
+from videoxl.tasks.needle.scenes import footage
 
 
 def _options() -> argparse.Namespace:

@@ -16,8 +16,8 @@ import av
 import numpy as np
 from PIL import Image
 
-from videoxl.world.cards import COLOURS, Card, Layout, draw_card
-from videoxl.world.scenes import scene
+from videoxl.tasks.needle.cards import COLOURS, Card, Layout, draw_card
+from videoxl.tasks.needle.scenes import scene
 
 SIZE = (640, 360)  # pixels
 SCENE_SIZE = (320, 180)  # enlarged to SIZE, which softens the grain of the scenes: grain is what costs bytes

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from videoxl.files import atomic_write
-from videoxl.tasks.evaluation.footage import WORDS
-from videoxl.train.tokenizer import build_tokenizer
-from videoxl.world.cards import KINDS, SHAPES, Card, plain_card, random_card
+from videoxl.nano.evaluation.footage import WORDS
+from videoxl.nano.tokenizer import build_tokenizer
+from videoxl.tasks.needle.cards import KINDS, SHAPES, Card, plain_card, random_card
 
 _SEED = 2026
 _EACH = 5  # needles of a kind

@@ -18,15 +18,15 @@ import numpy as np
 
 from videoxl.checkpoints.hub import checkpoint_folder
 from videoxl.errors import VideoXLError
+from videoxl.nano.evaluation.descriptions import named_things
+from videoxl.nano.evaluation.scene_films import CARD_SECONDS, SceneFilm, boundary_f1, random_films, write_scenes
+from videoxl.nano.questions import thing
 from videoxl.runs.engine import load_results
-from videoxl.tasks.evaluation.descriptions import named_things
-from videoxl.tasks.evaluation.scene_films import CARD_SECONDS, SceneFilm, boundary_f1, random_films, write_scenes
 from videoxl.tasks.summarize.batch import summarize
 from videoxl.tasks.summarize.inputs import Source
 from videoxl.tasks.summarize.job import SummaryJob
 from videoxl.tasks.summarize.prompts import load_prompts
 from videoxl.tasks.tables import Count
-from videoxl.world.questions import thing
 
 
 def named(film: SceneFilm, row: dict[str, Any]) -> Count:

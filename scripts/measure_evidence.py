@@ -20,14 +20,14 @@ from torch import Tensor
 
 from videoxl import VideoXL, VisualMemory
 from videoxl.errors import VideoXLError
-from videoxl.tasks.evaluation.exam import Evaluation
-from videoxl.tasks.evaluation.footage import Footage, held_out_card
-from videoxl.tasks.evaluation.subject import ModelSubject
+from videoxl.nano.evaluation.evaluated_model import ModelSubject
+from videoxl.nano.evaluation.evaluation import Evaluation
+from videoxl.nano.evaluation.footage import Footage, held_out_card
+from videoxl.nano.questions import Question
 from videoxl.tasks.evidence_pictures import middle
+from videoxl.tasks.needle.cards import KINDS
+from videoxl.tasks.needle.scenes import footage
 from videoxl.tasks.tables import Count
-from videoxl.world.cards import KINDS
-from videoxl.world.questions import Question
-from videoxl.world.scenes import footage
 
 COLUMNS = (
     *("frames", "ratio", "answered right", "first span has the card", "one of the spans has it"),

@@ -17,8 +17,8 @@ import numpy as np
 
 from videoxl.checkpoints.hub import checkpoint_folder
 from videoxl.errors import VideoXLError
+from videoxl.nano.evaluation.scene_films import CARD_SECONDS, SceneFilm, random_films
 from videoxl.runs.engine import load_results
-from videoxl.tasks.evaluation.scene_films import CARD_SECONDS, SceneFilm, random_films
 from videoxl.tasks.summarize.batch import summarize
 from videoxl.tasks.summarize.inputs import Source
 from videoxl.tasks.summarize.job import SummaryJob

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from videoxl.train.nano import FINETUNE, Recipe, train_nano
+from videoxl.nano.recipe import FINETUNE, Recipe, train_nano
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from videoxl.network.preprocessing import preprocess
 from videoxl.options import MemoryOptions
 from videoxl.planning.windows import RatioPolicy
 from videoxl.tasks.needle.settings import NeedleSettings
+from videoxl.tasks.needle.synthetic import Synthetic
 from videoxl.tasks.needle.trials import TrialOptions
 from videoxl.tasks.summarize.prompts import load_prompts
-from videoxl.world.synthetic import Synthetic
 
 FRAMES = np.zeros((1, 8, 8, 3), np.uint8)
 WRONG: dict[str, tuple[type[Exception], str, Callable[[Path, Path, Path], object]]] = {

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from videoxl import VideoXL
 from videoxl.cli.main import app
 from videoxl.options import Ratio
+from videoxl.tasks.needle.cards import draw_card
 from videoxl.video.video import Video
-from videoxl.world.cards import draw_card
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "assets" / "demo.mp4"

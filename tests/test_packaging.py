@@ -10,7 +10,7 @@ from pathlib import Path
 
 import videoxl
 from videoxl.checkpoints.tokenizer import TextTokenizer
-from videoxl.train.tokenizer import build_tokenizer
+from videoxl.nano.tokenizer import build_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ _HOME = {
     "Answer": "model",
     "AnswerOptions": "options",
     "MemoryOptions": "options",
-    "MemoryBuilder": "engine.watching",
+    "MemoryBuilder": "engine.memory_builder",
     "Video": "video.video",
     "VisualMemory": "memory.value",
     "VideoXLError": "errors",

@@ -15,8 +15,8 @@ from videoxl.checkpoints.hub import checkpoint_folder
 from videoxl.checkpoints.tokenizer import TextTokenizer, load_tokenizer
 from videoxl.config import CHAT_PROMPT
 from videoxl.engine.text import encode_next_question, encode_question
+from videoxl.nano.phrasings import FRAMED, HELD_OUT, SENTENCES
 from videoxl.tasks.summarize.prompts import NAMED, load_prompts
-from videoxl.world.phrasings import FRAMED, HELD_OUT, SENTENCES
 
 PROMPTS = {
     "chat": CHAT_PROMPT,

@@ -12,8 +12,8 @@ from videoxl.engine import chat
 from videoxl.engine.evidence import MAX_SPANS, Evidence, find_evidence
 from videoxl.memory.value import VisualMemory
 from videoxl.planning.windows import RatioPolicy, plan_windows, spans
-from videoxl.world.cards import Card, draw_card, random_layout
-from videoxl.world.scenes import scene
+from videoxl.tasks.needle.cards import Card, draw_card, random_layout
+from videoxl.tasks.needle.scenes import scene
 
 PREFIX = 2
 NANO, VIDEO_XL = (4, 64), (144, 1440)  # visual tokens of a frame and of a window

@@ -1,4 +1,4 @@
-"""MemoryBuilder as a value: plans, frames from anywhere, forks, and going on from a memory."""
+"""Building a memory: plans, frames from anywhere, forks, and going on from a memory."""
 
 import dataclasses
 

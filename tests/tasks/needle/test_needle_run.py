@@ -29,8 +29,8 @@ from videoxl.tasks.needle.haystacks import open_haystacks
 from videoxl.tasks.needle.needles import load_needles
 from videoxl.tasks.needle.run import run_needles
 from videoxl.tasks.needle.settings import NeedleSettings
+from videoxl.tasks.needle.synthetic import Synthetic
 from videoxl.video.sources import WithInserted
-from videoxl.world.synthetic import Synthetic
 
 # A program that is started in the background of a script ignores Ctrl-C; the suite may run there.
 HEEDFUL = """

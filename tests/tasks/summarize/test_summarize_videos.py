@@ -12,16 +12,16 @@ import pytest
 from worker_threads import Threads
 
 from videoxl.checkpoints.hub import checkpoint_folder
+from videoxl.nano.evaluation.descriptions import named_things
+from videoxl.nano.evaluation.scene_films import CARD_SECONDS, SceneFilm, boundary_f1, write_scenes
+from videoxl.nano.questions import thing
 from videoxl.options import MemoryOptions
 from videoxl.runs.engine import load_results, state
-from videoxl.tasks.evaluation.descriptions import named_things
-from videoxl.tasks.evaluation.scene_films import CARD_SECONDS, SceneFilm, boundary_f1, write_scenes
 from videoxl.tasks.summarize.batch import summarize
 from videoxl.tasks.summarize.inputs import read_inputs
 from videoxl.tasks.summarize.job import SummaryJob
 from videoxl.tasks.summarize.prompts import SUMMARY, load_prompts
 from videoxl.video import decode_process, reader
-from videoxl.world.questions import thing
 
 NANO = "videoxl-nano"
 RESULTS = Path(__file__).parents[2] / "data" / "media_results.tsv"  # what each of the shared files gives

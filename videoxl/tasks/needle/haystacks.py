@@ -10,7 +10,7 @@ from ...video.identity import content_digest
 from ...video.sampling import SamplingPlan
 from ...video.sources import FrameSource
 from ...video.video import Video
-from ...world.synthetic import Synthetic
+from .synthetic import Synthetic
 
 SYNTHETIC = "synthetic"
 

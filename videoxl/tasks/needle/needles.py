@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from ...errors import RunError, VideoError
 from ...files import asset, local_path
 from ...video.video import Video
-from ...world.cards import COLOURS, KINDS, SHAPES, Card, plain_card
+from .cards import COLOURS, KINDS, SHAPES, Card, plain_card
 
 BUNDLED = "bundled"
 LETTERS = "ABCDEFGHIJ"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from videoxl.world.cards import KINDS
+from videoxl.tasks.needle.cards import KINDS
 
 _IN = "[| in the video| in this video| in the clip]"
 _LEAD = "[In the video|In this video|In this clip], "
@@ -314,7 +314,7 @@ _FRAMES = (
     "[In|From] [the|this] [video|clip], {q}?",
     "If you [look at|watch] the video, {q}?",
     "[So|Now|And|Please], {q}?",
-    "InProcessPool is a [video|clip]. {q}?",
+    "Here is a [video|clip]. {q}?",
     "Think of the [video|clip]. {q}?",
     "{q}, if [you know it|you can say it|I may ask]?",
     "[|Please ][tell me|say] {i}.",
@@ -362,7 +362,7 @@ _STATEMENT_FRAMES = (
     "{q} or not?",
 )
 _HELD_OUT_FRAMES = (
-    "InProcessPool is the video and here is what I ask you: {q}?",
+    "Here is the video and here is what I ask you: {q}?",
     "{i} is what I want to know.",
     "From what you have seen, say to me {i}.",
     "Now that you know the video, {q}, please?",

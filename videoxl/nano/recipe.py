@@ -25,14 +25,12 @@ from videoxl.checkpoints.tokenizer import TextTokenizer
 from videoxl.config import CHAT_PROMPT, LanguageConfig, ModelConfig, Preprocessing, VisionConfig
 from videoxl.errors import RunError
 from videoxl.files import atomic_write
-from videoxl.network.qwen2 import VSTQwen2
-from videoxl.network.vision import VisionEncoder
-from videoxl.train.bank import Bank, make_bank
-from videoxl.train.pictures import PicturePool, PoolConfig, background, make_pool, squash
-from videoxl.train.reading import CELL, LABEL_NAMES, Reader, augment, batch, normalise, reading_loss
-from videoxl.train.student import Student
-from videoxl.train.tokenizer import build_tokenizer, text_ids
-from videoxl.train.trainer import (
+from videoxl.nano.pictures import PicturePool, PoolConfig, background, make_pool, squash
+from videoxl.nano.reader import CELL, LABEL_NAMES, Reader, augment, batch, normalise, reading_loss
+from videoxl.nano.student import Student
+from videoxl.nano.token_bank import Bank, make_bank
+from videoxl.nano.tokenizer import build_tokenizer, text_ids
+from videoxl.nano.trainer import (
     Metrics,
     StageConfig,
     convolutions_as_before,
@@ -40,9 +38,11 @@ from videoxl.train.trainer import (
     has_fast_bfloat16,
     run_stage,
 )
-from videoxl.train.videos import Phase, VideoBatch, VideoSource
-from videoxl.world.cards import weather
-from videoxl.world.scenes import crop, footage, random_size, scene
+from videoxl.nano.training_videos import Phase, VideoBatch, VideoSource
+from videoxl.network.qwen2 import VSTQwen2
+from videoxl.network.vision import VisionEncoder
+from videoxl.tasks.needle.cards import weather
+from videoxl.tasks.needle.scenes import crop, footage, random_size, scene
 
 HIDDEN = 256
 VISION = VisionConfig(

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...world.cards import Card, draw_card, random_card, random_layout
-from .subject import EvaluatedModel
+from ...tasks.needle.cards import Card, draw_card, random_card, random_layout
+from .evaluated_model import EvaluatedModel
 
 # English words of 3 to 6 letters that `is_held_out` keeps out of training.
 WORDS = (

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from videoxl.train.trainer import StageConfig, convolutions_as_before, convolutions_as_matrices, rate, run_stage
+from videoxl.nano.trainer import StageConfig, convolutions_as_before, convolutions_as_matrices, rate, run_stage
 
 
 class _Line(nn.Module):

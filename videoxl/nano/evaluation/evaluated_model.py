@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...memory.value import VisualMemory
 from ...model import VideoXL
-from ...world.questions import Question
+from ..questions import Question
 
 _PER_CARD = 16  # tokens that naming one card may take
 

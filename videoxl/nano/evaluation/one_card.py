@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ...world.cards import KINDS, Card
-from ..tables import Table
-from .exam import AS_IS, CONDITIONS, REMOVED, ZEROED, Evaluation
+from ...tasks.needle.cards import KINDS, Card
+from ...tasks.tables import Table
+from .evaluation import AS_IS, CONDITIONS, REMOVED, ZEROED, Evaluation
 from .footage import WORDS, held_out_card
 
 DEPTHS = (0, 25, 50, 75, 100)

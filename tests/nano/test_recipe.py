@@ -15,9 +15,9 @@ from videoxl import VideoXL
 from videoxl.checkpoints.loading import load_checkpoint, save_checkpoint
 from videoxl.checkpoints.parts import Checkpoint
 from videoxl.errors import RunError
-from videoxl.train.nano import RATIOS, Recipe, carried_rows, resume_from, train_nano
-from videoxl.train.tokenizer import build_tokenizer
-from videoxl.train.trainer import Metrics, StageConfig
+from videoxl.nano.recipe import RATIOS, Recipe, carried_rows, resume_from, train_nano
+from videoxl.nano.tokenizer import build_tokenizer
+from videoxl.nano.trainer import Metrics, StageConfig
 
 pytestmark = pytest.mark.slow  # whole trainings
 

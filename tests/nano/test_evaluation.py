@@ -10,12 +10,12 @@ from torch import Tensor
 
 from videoxl import VideoXL
 from videoxl.errors import RunError
-from videoxl.tasks.evaluation.footage import WORDS, Footage, held_out_card, put
-from videoxl.tasks.evaluation.report import Settings, as_json, evaluate
-from videoxl.tasks.evaluation.subject import ModelSubject
+from videoxl.nano.evaluation.evaluated_model import ModelSubject
+from videoxl.nano.evaluation.footage import WORDS, Footage, held_out_card, put
+from videoxl.nano.evaluation.report import Settings, as_json, evaluate
+from videoxl.nano.questions import NOTHING, Question
+from videoxl.tasks.needle.cards import is_held_out
 from videoxl.tasks.tables import Table
-from videoxl.world.cards import is_held_out
-from videoxl.world.questions import NOTHING, Question
 
 SETTINGS = Settings(trials=2, long=1, very_long=1, stretches=3)
 CLIPS = [np.zeros((40, 24, 32, 3), np.uint8), np.full((30, 32, 24, 3), 90, np.uint8)]

@@ -10,13 +10,13 @@ from torch import nn
 
 from videoxl.config import LanguageConfig
 from videoxl.engine.condense import condense_batch
-from videoxl.network.qwen2 import VSTQwen2
-from videoxl.train import videos
-from videoxl.train.bank import Bank
-from videoxl.train.nano import FROM_SCRATCH, GOING_ON
-from videoxl.train.student import Student, question_mask
-from videoxl.train.tokenizer import build_tokenizer
-from videoxl.train.videos import (
+from videoxl.nano import training_videos as videos
+from videoxl.nano.questions import ask, questions
+from videoxl.nano.recipe import FROM_SCRATCH, GOING_ON
+from videoxl.nano.student import Student, question_mask
+from videoxl.nano.token_bank import Bank
+from videoxl.nano.tokenizer import build_tokenizer
+from videoxl.nano.training_videos import (
     IGNORE,
     SYMBOLS,
     Phase,
@@ -30,8 +30,8 @@ from videoxl.train.videos import (
     so_far,
     symbol,
 )
-from videoxl.world.cards import KINDS, Card, random_card
-from videoxl.world.questions import ask, questions
+from videoxl.network.qwen2 import VSTQwen2
+from videoxl.tasks.needle.cards import KINDS, Card, random_card
 
 CARDS = [
     Card("word", "tiger", "white", "black"),

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from videoxl.errors import RunError
-from videoxl.world.cards import (
+from videoxl.tasks.needle.cards import (
     COLOURS,
     KINDS,
     LETTERS,
@@ -25,7 +25,7 @@ from videoxl.world.cards import (
     random_layout,
     weather,
 )
-from videoxl.world.scenes import crop, random_size, scene
+from videoxl.tasks.needle.scenes import crop, random_size, scene
 
 CHARACTERS = LETTERS + "0123456789"  # label 0 means no character
 NO_LABEL = 255

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from videoxl.errors import RunError
-from videoxl.train.pictures import CHARACTERS, NO_LABEL, PoolConfig, make_pool
-from videoxl.world.cards import (
+from videoxl.nano.pictures import CHARACTERS, NO_LABEL, PoolConfig, make_pool
+from videoxl.tasks.needle.cards import (
     COLOURS,
     HELD_OUT_STYLE,
     KINDS,

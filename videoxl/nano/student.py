@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoxl.engine.condense import condense_batch
+from videoxl.nano.trainer import Metrics
+from videoxl.nano.training_videos import IGNORE, SYMBOLS, VideoBatch
 from videoxl.network.interleave import take_vsts
 from videoxl.network.qwen2 import VSTQwen2
 from videoxl.planning.windows import WindowPlan
-from videoxl.train.trainer import Metrics
-from videoxl.train.videos import IGNORE, SYMBOLS, VideoBatch
 
 _TALLY_WEIGHT = 0.2
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from videoxl.world.cards import COLOURS, KINDS, LETTERS, SHAPES, Card, random_card, random_word
-from videoxl.world.phrasings import FRAMED, HELD_OUT, SENTENCES
+from videoxl.nano.phrasings import FRAMED, HELD_OUT, SENTENCES
+from videoxl.tasks.needle.cards import COLOURS, KINDS, LETTERS, SHAPES, Card, random_card, random_word
 
 NOTHING = "there is no card."  # the description of a video without cards
 LAST = "nothing"  # what comes after the last card

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ...errors import RunError
-from ..tables import Table
-from .exam import Evaluation
+from ...tasks.tables import Table
+from .evaluated_model import EvaluatedModel
+from .evaluation import Evaluation
 from .footage import Footage
 from .one_card import DEPTHS, FEWER_DEPTHS, among_options, by_depth, every_family
 from .several_cards import several_cards
-from .subject import EvaluatedModel
 
 FONTS = ("held-out", "training")
 _LONG, _VERY_LONG = 1024, 2048  # frames

@@ -6,10 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from videoxl.train.tokenizer import answer_ids, build_tokenizer, text_ids
-from videoxl.world.cards import KINDS, Card, random_card
-from videoxl.world.phrasings import FRAMED, HELD_OUT, SENTENCES
-from videoxl.world.questions import (
+from videoxl.nano.phrasings import FRAMED, HELD_OUT, SENTENCES
+from videoxl.nano.questions import (
     LAST,
     NOTHING,
     REFUSAL,
@@ -20,6 +18,8 @@ from videoxl.world.questions import (
     questions,
     thing,
 )
+from videoxl.nano.tokenizer import answer_ids, build_tokenizer, text_ids
+from videoxl.tasks.needle.cards import KINDS, Card, random_card
 
 WORD, NUMBER = Card("word", "tiger", "white", "black"), Card("number", "407", "blue", "yellow")
 STAR, CIRCLE = Card("shape", "star", "green", "red"), Card("shape", "circle", "white", "orange")

@@ -14,12 +14,12 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from videoxl.config import CHAT_PROMPT
+from videoxl.nano.pictures import CHARACTERS
+from videoxl.nano.questions import Question, ask, questions
+from videoxl.nano.token_bank import Bank
+from videoxl.nano.tokenizer import answer_ids, text_ids
 from videoxl.planning.windows import RatioPolicy, plan_windows
-from videoxl.train.bank import Bank
-from videoxl.train.pictures import CHARACTERS
-from videoxl.train.tokenizer import answer_ids, text_ids
-from videoxl.world.cards import KINDS, LETTERS, SHAPES, Card
-from videoxl.world.questions import Question, ask, questions
+from videoxl.tasks.needle.cards import KINDS, LETTERS, SHAPES, Card
 
 IGNORE = -100
 SYMBOLS = 1 + len(SHAPES) + len(CHARACTERS)

@@ -7,11 +7,11 @@ import numpy as np
 from torch import Tensor
 
 from ...memory.value import VisualMemory
-from ...world.cards import Card
-from ...world.questions import Question, ask
-from ..tables import Table
+from ...tasks.needle.cards import Card
+from ...tasks.tables import Table
+from ..questions import Question, ask
+from .evaluated_model import EvaluatedModel
 from .footage import Footage, Haystack, put
-from .subject import EvaluatedModel
 
 AS_IS, REWORDED, REMOVED, ZEROED = "as shown", "new phrasing", "cards removed", "VSTs zeroed"
 CONDITIONS = (AS_IS, REWORDED, REMOVED, ZEROED)

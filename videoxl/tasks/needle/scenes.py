@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from videoxl.errors import VideoError
+from videoxl.tasks.needle.cards import SHAPES, draw_shape
 from videoxl.video.video import Video
-from videoxl.world.cards import SHAPES, draw_shape
 
 RENDER_HEIGHT = 144  # pixels; half as much again as the model's picture, so that scaling down blurs as real video does
 _ASPECTS = (16 / 9, 4 / 3, 1.0, 9 / 16, 2.35)

@@ -12,10 +12,10 @@ import torch
 
 from videoxl.config import Preprocessing
 from videoxl.files import atomic_write
+from videoxl.nano.pictures import PicturePool
+from videoxl.nano.reader import normalise
 from videoxl.network.vision import VisionEncoder
-from videoxl.train.pictures import PicturePool
-from videoxl.train.reading import normalise
-from videoxl.world.cards import KINDS, Card
+from videoxl.tasks.needle.cards import KINDS, Card
 
 _PART = 2048  # pictures read from the pool at a time
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...memory.value import VisualMemory
-from ...world.cards import KINDS, Card
-from ...world.questions import distinct
-from ..tables import Table
+from ...tasks.needle.cards import KINDS, Card
+from ...tasks.tables import Table
+from ..questions import distinct
 from .descriptions import judge
-from .exam import AS_IS, CONDITIONS, REMOVED, REWORDED, ZEROED, Evaluation
+from .evaluation import AS_IS, CONDITIONS, REMOVED, REWORDED, ZEROED, Evaluation
 from .footage import held_out_card
 
 MOST = 6  # cards of a video

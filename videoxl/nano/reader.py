@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoxl.config import Preprocessing
+from videoxl.nano.pictures import CHARACTERS, NO_LABEL, PicturePool
+from videoxl.nano.trainer import Metrics
 from videoxl.network.vision import VisionEncoder
-from videoxl.train.pictures import CHARACTERS, NO_LABEL, PicturePool
-from videoxl.train.trainer import Metrics
-from videoxl.world.cards import COLOURS, KINDS, MAX_LETTERS, SHAPES
+from videoxl.tasks.needle.cards import COLOURS, KINDS, MAX_LETTERS, SHAPES
 
 _LABELS = {"kind": 1 + len(KINDS), "colour": len(COLOURS), "ink": len(COLOURS), "shape": len(SHAPES)}
 

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...world.cards import COLOURS, SHAPES, Card
-from ...world.questions import NOTHING, thing
+from ...tasks.needle.cards import COLOURS, SHAPES, Card
+from ..questions import NOTHING, thing
 
 _TEXT = re.compile(r"the (word|number) [a-z0-9]+")
 _SHAPE = re.compile(rf"an? ({'|'.join(COLOURS)}) ({'|'.join(SHAPES)})")

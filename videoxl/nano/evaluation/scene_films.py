@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ...world.cards import Card, draw_card, random_card, random_layout
-from ...world.scenes import scene
+from ...tasks.needle.cards import Card, draw_card, random_card, random_layout
+from ...tasks.needle.scenes import scene
 
 CARD_SECONDS = 3
 _FPS = 4

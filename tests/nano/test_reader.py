@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from videoxl.nano.reader import CELL, Reader, augment
+from videoxl.nano.recipe import HIDDEN, SMALL_VISION, grow
 from videoxl.network.vision import VisionEncoder
-from videoxl.train.nano import HIDDEN, SMALL_VISION, grow
-from videoxl.train.reading import CELL, Reader, augment
 
 
 @pytest.mark.parametrize("size", [128, 96])

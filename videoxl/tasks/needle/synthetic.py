@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..errors import VideoError
-from ..options import Mode, check_mode
-from ..video.reader import FrameChunk
-from ..video.sampling import SamplingPlan
-from ..video.sources import ChunkStream, FrameStream
+from ...errors import VideoError
+from ...options import Mode, check_mode
+from ...video.reader import FrameChunk
+from ...video.sampling import SamplingPlan
+from ...video.sources import ChunkStream, FrameStream
 from .scenes import RENDER_HEIGHT, scene
 
 _SCENE = 32  # frames, at one a second: scenes change about as often as a slow film cuts

@@ -2,8 +2,8 @@
 
 import pytest
 
-from videoxl.tasks.evaluation.descriptions import Verdict, judge, named_things
-from videoxl.world.cards import Card
+from videoxl.nano.evaluation.descriptions import Verdict, judge, named_things
+from videoxl.tasks.needle.cards import Card
 
 WINTER, NUMBER = Card("word", "winter", "white", "black"), Card("number", "472", "blue", "white")
 CIRCLE, OTHER = Card("shape", "circle", "yellow", "red"), Card("word", "zinc", "red", "white")

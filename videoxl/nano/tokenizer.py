@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from videoxl.world.cards import COLOURS, KINDS, LETTERS, SHAPES
-from videoxl.world.phrasings import FRAMED, HELD_OUT, SENTENCES
-from videoxl.world.questions import LAST, NOTHING, REFUSAL, Question
+from videoxl.nano.phrasings import FRAMED, HELD_OUT, SENTENCES
+from videoxl.nano.questions import LAST, NOTHING, REFUSAL, Question
+from videoxl.tasks.needle.cards import COLOURS, KINDS, LETTERS, SHAPES
 
 END = "<|im_end|>"
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", END, "[UNK]")
