@@ -46,6 +46,7 @@ def test_answer_is_the_library_s(ask: Ask, model_folder: Path, clip: Path) -> No
     assert (result.exit_code, notes(result)) == (0, [])
 
 
+@pytest.mark.usefixtures("always_evidence")
 def test_json_says_what_was_done(ask: Ask, model_folder: Path, clip: Path) -> None:
     result = ask("--json", "--ratio", 4, "--max-frames", 6)
     model, memory, text = expected(model_folder, clip, ratio=4, max_frames=6)

@@ -76,6 +76,7 @@ def test_all_of_a_memory_is_the_memory(model: VideoXL, monkeypatch: pytest.Monke
     )
 
 
+@pytest.mark.usefixtures("always_evidence")
 def test_a_part_of_a_part_and_its_answers(model: VideoXL, monkeypatch: pytest.MonkeyPatch) -> None:
     memory, _ = watched(model, monkeypatch)
     twice, once = model.slice(model.slice(memory, 5, 30), 10, 20), model.slice(memory, 10, 20)

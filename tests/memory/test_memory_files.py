@@ -65,6 +65,7 @@ def test_all_that_a_memory_knows_comes_back(
     assert (video.size, video.modified) == (clip.stat().st_size, clip.stat().st_mtime)
 
 
+@pytest.mark.usefixtures("always_evidence")
 def test_answers_are_those_of_the_fresh_memory_to_the_bit(model: VideoXL, fresh: VisualMemory, saved: Path) -> None:
     loaded = VisualMemory.load(saved, model)
     ids = [5, 9, 200, 17]

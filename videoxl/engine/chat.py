@@ -9,7 +9,7 @@ from ..config import ModelConfig
 from ..errors import QuestionError
 from ..memory.stores import BufferStore
 from ..memory.value import VisualMemory
-from ..network.devices import within_memory
+from ..network.devices import cpu_threads, within_memory
 from ..network.qwen2 import VSTQwen2
 from ..options import AnswerOptions
 from ..planning.budget import DEFAULT_RESERVED_SLOTS
@@ -75,12 +75,12 @@ class Conversation:
         length = self._memory.length + len(self._said)
         self._check_room(len(ids), options, length)
         assert self._tokenizer is not None  # encoding the question needed it
-        with torch.no_grad(), within_memory(self._language.device):
+        with torch.no_grad(), cpu_threads(self._language.device), within_memory(self._language.device):
+            if self._neutral is None and self._memory.spans is not None:
+                self._neutral = neutral_attention(self._language, self._tokenizer, self._config, self._memory)
             store = self._with_room(length, len(ids) + options.max_new_tokens)
         past = Past(store, self._said)
         try:
-            if self._neutral is None:
-                self._neutral = neutral_attention(self._language, self._tokenizer, self._config, self._memory)
             answer = whole_answer(
                 self._language, self._tokenizer, self._config, self._memory, ids, options, on_piece, past, self._neutral
             )
