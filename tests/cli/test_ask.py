@@ -15,7 +15,7 @@ from video_clips import write_numbered
 import videoxl.checkpoints.loading
 import videoxl.model
 from videoxl.cli import options as cli_options
-from videoxl.cli.memory_request import HINT
+from videoxl.cli.model_hint import HINT
 from videoxl.cli.options import parse_ratio, parse_seconds
 from videoxl.cli.render import printable
 from videoxl.model import VideoXL
