@@ -152,7 +152,7 @@ def test_a_file_that_is_no_memory_is_not_written_over(saved: Path, clip: Path, t
         check_output(path)
     (tmp_path / "link").symlink_to("nowhere")
     for path in (clip, tmp_path, tmp_path / "link"):
-        with pytest.raises(MemoryFileError, match="is there already"):
+        with pytest.raises(MemoryFileError, match="exists already"):
             check_output(path)
     with pytest.raises(MemoryFileError, match="its folder does not exist"):
         check_output(tmp_path / "missing" / "new.vxm")
