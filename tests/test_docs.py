@@ -69,9 +69,15 @@ def test_commands_print_what_the_page_shows(page: Path, folder: Path, first_outp
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if programs(page)], ids=lambda page: page.name)
-def test_programs_print_what_the_page_shows(page: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_programs_print_what_the_page_shows(
+    page: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(folder)
     names: dict[str, object] = {"__name__": page.stem}
     for example in programs(page):
+        if example.file is not None:
+            (folder / example.file).write_text(example.text, encoding="utf-8")
+            continue
         exec(compile(example.text, page.name, "exec"), names)
         printed = capsys.readouterr().out
         if example.output is not None:
