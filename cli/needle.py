@@ -88,7 +88,9 @@ def needle(
     out: Annotated[
         Path, typer.Option("--out", file_okay=False, help="Folder of the run; the same command goes on in it.")
     ] = Path("needle-run"),
-    protocol: Annotated[Protocol, typer.Option("--protocol", help="How to ask and score; see docs/needle.md.")] = Protocol.free,
+    protocol: Annotated[
+        Protocol, typer.Option("--protocol", help="How to ask and score; see docs/needle.md.")
+    ] = Protocol.free,
     task: Annotated[Task, typer.Option("--task", help="What to ask.")] = Task.retrieval,
     per_video: Annotated[
         int, typer.Option("--needles-per-video", min=1, help="Put so many into a video and ask about each.")
