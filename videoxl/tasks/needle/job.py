@@ -55,7 +55,7 @@ class CellWorker:
         self._memories = HaystackMemories(model, settings.ratio, RESERVED_SLOTS, max_needles(settings, needles))
 
     def __call__(self, item: Item, context: ItemContext) -> list[dict[str, Any]]:
-        """Return a row for every question of a cell; README says what the fields are."""
+        """Return a row for every question of a cell; docs/needle.md says what the fields are."""
         settings, rules = self._settings, self._settings.rules()
         haystack, length, depth = (item.data[name] for name in ("haystack", "length", "depth"))
         rows = []
