@@ -30,7 +30,7 @@ def memory(model: VideoXL) -> VisualMemory:
 
 @torch.no_grad()
 def read_at_once(model: VideoXL, memory: VisualMemory, questions: Sequence[str], limit: int = 12) -> list[list[int]]:
-    """Return the tokens of each answer, reading all that was said so far anew for each."""
+    """Return the tokens of each answer, reading all earlier turns again for each."""
     said: list[int] = []
     answers = []
     for question in questions:
@@ -44,7 +44,7 @@ def read_at_once(model: VideoXL, memory: VisualMemory, questions: Sequence[str],
 
 
 @pytest.mark.usefixtures("always_evidence")
-def test_each_answer_is_read_behind_all_that_was_said(model: VideoXL, memory: VisualMemory) -> None:
+def test_each_answer_is_read_after_all_earlier_turns(model: VideoXL, memory: VisualMemory) -> None:
     before = [tensor.clone() for pair in memory.layers for tensor in pair]
     chat, pieces = model.chat(memory), []
     answers = [chat.ask(question, OPTIONS, pieces.append) for question in QUESTIONS]
@@ -66,7 +66,7 @@ def test_it_grows_beyond_the_room_behind_the_memory(model: VideoXL, memory: Visu
     assert sum(answer.num_question_tokens for answer in answers) > memory.buffers.capacity - memory.length
 
 
-def test_clear_begins_anew(model: VideoXL, memory: VisualMemory) -> None:
+def test_clear_begins_again(model: VideoXL, memory: VisualMemory) -> None:
     chat = model.chat(memory)
     first = chat.ask(QUESTIONS[0], OPTIONS)
     chat.ask(QUESTIONS[1], OPTIONS)

@@ -124,11 +124,11 @@ def test_going_on_from_a_memory_equals_never_having_stopped(model: VideoXL, fram
     memory = model.memorize(first, fps=None, ratio=4)
     kept = [keys.clone() for keys, _ in memory.layers]
     plan = model.plan(rest, fps=None, ratio=4)
-    watching = model.memory_builder(plan, memory)
+    builder = model.memory_builder(plan, memory)
     with plan.open() as stream:
         for chunk in stream:
-            watching.feed(model.encode_frames(chunk.frames), chunk.times)
-    same(watching.finish(), model.memorize(frames, fps=None, ratio=4), atol=1e-4)
+            builder.feed(model.encode_frames(chunk.frames), chunk.times)
+    same(builder.finish(), model.memorize(frames, fps=None, ratio=4), atol=1e-4)
     for (keys, _), before in zip(memory.layers, kept, strict=True):
         assert torch.equal(keys, before)
     with pytest.raises(MemoryFileError):
@@ -163,8 +163,8 @@ def test_all_cores_work_once_the_decoder_is_ahead(model: VideoXL, frames: np.nda
             return next(self.ahead)
 
     monkeypatch.setattr(module, "cpu_threads", threads)
-    watching = begin(model, RatioPolicy((4,)))
-    build_memory(Stream(), model.encode_frames, watching, 3, torch.device("cpu"))
+    builder = begin(model, RatioPolicy((4,)))
+    build_memory(Stream(), model.encode_frames, builder, 3, torch.device("cpu"))
     assert reserved == [1, 0, 0, 0]
 
 
@@ -177,26 +177,26 @@ def test_a_reader_that_has_handed_out_everything_is_ahead(tmp_path) -> None:
         assert reader.is_ahead and reader.warnings == ()
 
 
-def test_going_on_from_a_memory_is_bounded_by_the_model_s_positions(frames: np.ndarray) -> None:
+def test_extending_a_memory_is_bounded_by_the_model_s_positions(frames: np.ndarray) -> None:
     small = video_xl(language=language_config(max_position_embeddings=700))
     memory = small.memorize(frames, fps=None, ratio=2, max_frames=40)
     plan = small.plan(frames, fps=None, ratio=2)
     with pytest.raises(BudgetError, match="tiny has 700"):
         for _ in range(8):
-            watching = small.watching(plan, memory)
-            watching.feed(small.encode_frames(frames), np.arange(50.0))
-            memory = watching.finish()
+            builder = small.memory_builder(plan, memory)
+            builder.feed(small.encode_frames(frames), np.arange(50.0))
+            memory = builder.finish()
 
 
-def test_a_finished_watching_takes_no_more(model: VideoXL) -> None:
-    watching = begin(model, RatioPolicy((4,)))
-    watching.feed(torch.randn(5, 4, 32))
-    memory = watching.finish()
+def test_a_finished_builder_takes_no_more(model: VideoXL) -> None:
+    builder = begin(model, RatioPolicy((4,)))
+    builder.feed(torch.randn(5, 4, 32))
+    memory = builder.finish()
     before = memory.layers[1][0].clone()
     with pytest.raises(RuntimeError, match="finished"):
-        watching.feed(torch.randn(5, 4, 32))
+        builder.feed(torch.randn(5, 4, 32))
     with pytest.raises(RuntimeError, match="finished"):
-        watching.finish()
+        builder.finish()
     assert torch.equal(memory.layers[1][0], before)
 
 

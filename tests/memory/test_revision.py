@@ -53,7 +53,8 @@ def swap(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     if what == "pixels":
         monkeypatch.setattr(videoxl.network.preprocessing, "_resize_pillow", bilinear)
     elif what == "frames":
-        monkeypatch.setattr(videoxl.video.sampling, "_evenly", videoxl.video.sampling._nearest)
+        nearest = videoxl.video.sampling._nearest
+        monkeypatch.setattr(videoxl.video.sampling, "_evenly", lambda times, count, first: nearest(times, count))
     elif what == "tokens":
         monkeypatch.setattr(functional, "avg_pool2d", functional.max_pool2d)
     else:

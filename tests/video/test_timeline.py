@@ -109,7 +109,7 @@ def test_frames_far_behind_are_reached_without_decoding_all(tmp_path: Path, monk
     original = PyAVReader._decode_packet
     monkeypatch.setattr(PyAVReader, "_decode_packet", lambda self, p: decoded.append(p) or original(self, p))
     request = DecodeRequest(video._info, indices, 0, 160, 64, 8, "pyav", False, False, 1)
-    pictures = [picture for _, picture, _ in PyAVReader(request, lambda: None)]
+    pictures = [picture for _, picture, _ in PyAVReader(request, lambda num_decoded: None)]
     assert read_numbers(np.stack(pictures)) == indices.tolist()
     assert len(decoded) < 100
 
