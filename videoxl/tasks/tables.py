@@ -1,4 +1,4 @@
-"""Tables of counted answers, as Markdown and as JSON."""
+"""Tables of counts of right answers, as Markdown and as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from .intervals import wilson
 
 @dataclass(frozen=True)
 class Count:
-    """Answers of one kind: how many were `right` of those `asked`."""
+    """Counts of one kind of question: how many were `asked`, and how many of them answered `right`."""
 
     right: int = 0
     asked: int = 0
@@ -19,7 +19,7 @@ class Count:
 
     @property
     def share(self) -> float:
-        """Of the answers, those that are right; ask only if there are any."""
+        """The share of right answers; there must be at least one question."""
         return self.right / self.asked
 
     def as_dict(self) -> dict[str, float]:
@@ -36,7 +36,7 @@ class Count:
     def __str__(self) -> str:
         low, high = wilson(self.right, self.asked)
         share = f"{self.share:.0%}"
-        if share in ("0%", "100%") and 0 < self.right < self.asked:  # no share that is not whole is shown as whole
+        if share in ("0%", "100%") and 0 < self.right < self.asked:  # not rounded to 0 or 100
             share = f"{self.share:.1%}"
         return f"{self.right}/{self.asked} = {share} ({100 * low:.0f}-{100 * high:.0f})"
 
@@ -45,8 +45,8 @@ class Table:
     """Counts by row and column.
 
     Args:
-        title: what was done, as a sentence without its full stop.
-        rows: their order; those that nothing was counted in are not shown.
+        title: a sentence without its full stop.
+        rows: in order; empty ones are not shown.
         columns: likewise.
     """
 
@@ -56,7 +56,7 @@ class Table:
         self._counts: dict[tuple[str, str], Count] = {}
 
     def add(self, row: str, column: str, right: int, asked: int = 1) -> None:
-        """Count answers in a cell.
+        """Add answers to a cell.
 
         Raises:
             KeyError: the table has no such row or column.

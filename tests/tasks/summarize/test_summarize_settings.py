@@ -18,8 +18,8 @@ from videoxl.tasks.summarize.prompts import Prompts
 class GpuCluster:
     """Has a GPU, and nobody is to be hired on it."""
 
-    def devices(self, most: int) -> Sequence[str]:
-        return ["cuda"] * most
+    def devices(self, max_workers: int) -> Sequence[str]:
+        return ["cuda"] * max_workers
 
     def start_worker(self, job: Job, device: str) -> None:
         raise AssertionError("a worker was hired")
