@@ -18,14 +18,15 @@ NEEDLES = tuple(Needle(f"n{i}", f"Question {i}?", f"answer {i}", (f"answer {i}",
 def test_the_needle_stands_behind_the_whole_number_of_frames_below(depth: float, position: int) -> None:
     made = trials(NEEDLES, TrialOptions(), 101, depth)
     assert [trial.positions for trial in made] == [(position,)] * 6
-    assert [trial.asked for trial in made] == [(needle,) for needle in NEEDLES]
+    assert [trial.questions for trial in made] == [(needle,) for needle in NEEDLES]
 
 
 def test_several_needles_a_video_are_all_asked_and_distractors_are_not() -> None:
     options = TrialOptions(per_video=3, distractors=2)
     for number, trial in enumerate(trials(NEEDLES, options, 200, 50)):
-        assert len(trial.shown) == 5 and len({needle.question for needle in trial.shown}) == 5
-        assert len(trial.asked) == 3 and trial.asked[0] is NEEDLES[number] and set(trial.asked) < set(trial.shown)
+        shown, questions = trial.shown, trial.questions
+        assert len(shown) == 5 and len({needle.question for needle in shown}) == 5
+        assert len(questions) == 3 and questions[0] is NEEDLES[number] and set(questions) < set(shown)
         positions = [*trial.positions]
         assert positions == sorted(positions) and positions[0] >= 0 and positions[-1] <= 200
         assert positions[trial.shown.index(NEEDLES[number])] == 100
@@ -44,14 +45,14 @@ def test_no_question_has_two_answers_in_a_video() -> None:
 
 def test_ordering_and_counting_ask_what_the_video_shows() -> None:
     for trial in trials(NEEDLES, TrialOptions("ordering"), 90, 50):
-        (asked,) = trial.asked
+        (asked,) = trial.questions
         assert asked.answer == ", ".join(needle.answer for needle in trial.shown) and trial.positions == (45, 60, 75)
         assert len(set(asked.options)) == 4 and asked.answer in asked.options
         assert {frozenset(option.split(", ")) for option in asked.options} == {
             frozenset(needle.answer for needle in trial.shown)
         }
     for trial in trials(NEEDLES, TrialOptions("counting"), 90, 0):
-        (asked,) = trial.asked
+        (asked,) = trial.questions
         assert asked.answer == str(len(trial.shown)) and sorted(asked.options) == ["1", "2", "3", "4"]
 
 

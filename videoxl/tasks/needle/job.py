@@ -68,7 +68,7 @@ class CellWorker:
             context.report(number, len(cell_trials), "trials")
             began, work = time.perf_counter(), Work()
             memory = self._memories.memorize(self._haystacks[haystack], length, trial.shown, trial.positions, work)
-            for needle in trial.asked:
+            for needle in trial.questions:
                 response = rules.ask(self._model, memory, needle, rotated=settings.task != "retrieval")
                 rows.append(
                     {

@@ -119,7 +119,7 @@ def markdown(rows: Sequence[Row], title: str, cells: Cells) -> str:
 
 
 def _cell(count: Count) -> str:
-    return str(count) if count.asked else "-"
+    return str(count) if count.num_questions else "-"
 
 
 def longva_records(rows: Sequence[Row]) -> list[dict[str, float]]:

@@ -110,12 +110,12 @@ def prepare(settings: NeedleSettings) -> tuple[tuple[Needle, ...], tuple[Haystac
     """
     rules = settings.rules()
     needles = load_needles(settings.needles)
-    asked = [
+    questions = [
         needle
         for trial in trials(needles, settings.trial_options, max(settings.lengths), settings.depths[0])
-        for needle in trial.asked
+        for needle in trial.questions
     ]
-    for needle in asked:
+    for needle in questions:
         rules.check(needle)
     haystacks = open_haystacks(settings.haystack, rules.one_a_second, settings.video_stream)
     for haystack in haystacks:
@@ -126,7 +126,8 @@ def prepare(settings: NeedleSettings) -> tuple[tuple[Needle, ...], tuple[Haystac
     options = MemoryOptions(max_frames=longest, fps=None, ratio=settings.ratio)
     preview = Preview(checkpoint_folder(settings.model))
     preview.plan(blank, options, RESERVED_SLOTS)
-    if preview.reserved_slots([with_options(needle) for needle in asked], AnswerOptions(MAX_TOKENS)) > RESERVED_SLOTS:
+    num_slots = preview.reserved_slots([with_options(needle) for needle in questions], AnswerOptions(MAX_TOKENS))
+    if num_slots > RESERVED_SLOTS:
         raise RunError(
             "a question with its options is too long", f"Keep it under {RESERVED_SLOTS - MAX_TOKENS} tokens."
         )

@@ -22,13 +22,13 @@ class Trial:
         number: of the trial in its cell, from 0.
         shown: the inserted needles, in order of time.
         positions: for each, the number of frames of the haystack before it; ascending.
-        asked: the questions, as needles: those shown, or made for the task.
+        questions: the questions, as needles: those shown, or made for the task.
     """
 
     number: int
     shown: tuple[Needle, ...]
     positions: tuple[int, ...]
-    asked: tuple[Needle, ...]
+    questions: tuple[Needle, ...]
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,14 @@ def trials(needles: Sequence[Needle], options: TrialOptions, length: int, depth:
             positions = [first, *rng.integers(0, length + 1, len(others)).tolist()]
             order = np.argsort(positions, kind="stable").tolist()
             shown = [(needle, *others)[index] for index in order]
-            asked = (needle, *others[: options.per_video - 1])
+            questions = (needle, *others[: options.per_video - 1])
         else:
             count = _NUM_ORDERED if options.task == "ordering" else 1 + number % _MAX_COUNT
             shown = _different(needles, number, count)
             positions = np.linspace(first, length, count + 1)[:count].astype(int).tolist()
             order = list(range(count))
-            asked = (_order(shown, rng) if options.task == "ordering" else _count(count, rng),)
-        cell_trials.append(Trial(number, tuple(shown), tuple(positions[index] for index in order), asked))
+            questions = (_order(shown, rng) if options.task == "ordering" else _count(count, rng),)
+        cell_trials.append(Trial(number, tuple(shown), tuple(positions[index] for index in order), questions))
     return tuple(cell_trials)
 
 

@@ -15,16 +15,7 @@ from ...video.checks import looks_like_video
 _EXTENSIONS = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".m2ts", ".mpg", ".mpeg", ".flv"),
     *(".f4v", ".ogv", ".wmv", ".asf", ".3gp", ".3g2", ".vob"),
-    *(
-        ".h264",
-        ".hevc",
-        ".y4m",
-        ".mxf",
-        ".dv",
-        ".ivf",
-        ".nut",
-        ".rm",
-    ),  # not supported: the error says so
+    *(".h264", ".hevc", ".y4m", ".mxf", ".dv", ".ivf", ".nut", ".rm"),  # not supported
 )
 _SEPARATORS = re.escape(os.sep + (os.altsep or ""))
 _ANY_DEPTH = re.compile(rf"(?:^|(?<=[{_SEPARATORS}]))\*\*(?:[{_SEPARATORS}]+|$)")
