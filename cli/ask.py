@@ -21,34 +21,42 @@ if TYPE_CHECKING:
     from videoxl.tasks.memory_request import LoadedMemory
     from videoxl.tasks.questions import Question
 
-WATCH, ANSWER = MemoryOptions(), AnswerOptions()
-MODE = SamplingMode(WATCH.mode)
+MEMORY, ANSWER = MemoryOptions(), AnswerOptions()
+MODE = SamplingMode(MEMORY.mode)
 
 
 def ask(
     video: options.VideoFile,
-    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="In words.", show_default=False)] = None,
+    question: Annotated[
+        str | None, typer.Argument(metavar="QUESTION", help="The question, in words.", show_default=False)
+    ] = None,
     more: Annotated[
         list[str] | None,
-        typer.Option("--question", "-q", metavar="TEXT", help="Ask this too; repeat it for more.", show_default=False),
+        typer.Option(
+            "--question",
+            "-q",
+            metavar="QUESTION",
+            help="Ask this too; give it again for each further question.",
+            show_default=False,
+        ),
     ] = None,
     questions: Annotated[
         Path | None,
         typer.Option(
             "--questions",
             metavar="FILE",
-            help='Ask what is in this file, one question a line, or one JSON object with "question" and "id".',
+            help='Ask the questions of a file: one a line, as text or as a JSON object with "question" and "id".',
             show_default=False,
         ),
     ] = None,
     model: options.ModelName = "videoxl-nano",
-    max_frames: options.MaxFrames = WATCH.max_frames,
-    fps: options.Fps = WATCH.fps,
-    ratio: options.Ratio = str(WATCH.ratio),
-    start: options.Start = WATCH.start,
-    end: options.End = WATCH.end,
+    max_frames: options.MaxFrames = MEMORY.max_frames,
+    fps: options.Fps = MEMORY.fps,
+    start: options.Start = MEMORY.start,
+    end: options.End = MEMORY.end,
     sampling: options.Sampling = MODE,
-    video_stream: options.VideoStream = WATCH.video_stream,
+    video_stream: options.VideoStream = MEMORY.video_stream,
+    ratio: options.Ratio = str(MEMORY.ratio),
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
@@ -60,31 +68,42 @@ def ask(
             "--evidence",
             metavar="DIR",
             file_okay=False,
-            help="Write pictures of where the answer comes from into this folder.",
+            help="Write pictures of the evidence, where in the video the answer comes from, into this folder.",
             show_default=False,
+            rich_help_panel=options.OUTPUT,
         ),
     ] = None,
-    no_cache: options.NoCache = False,
-    json: options.Json = False,
+    json: options.JsonOutput = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    no_cache: options.NoCache = False,
+    debug: options.DebugRun = False,
 ) -> None:
     """Answer QUESTION about VIDEO.
 
-    VIDEO is a video file, or a memory of one from `videoxl index`. The answer goes to stdout; where in the video it
-    comes from, progress, hints and warnings go to stderr. Several questions, and those of a file, are answered
-    independently, as one JSON object a line.
+    VIDEO is a video file, or a memory of one from `videoxl index`. The answer goes to stdout; its evidence (where in
+    the video it comes from), progress, hints and warnings go to stderr. Several questions are answered independently
+    of each other, and so are those of a file: one JSON object per line.
     """
     with render.error_boundary(debug):
-        began = time.perf_counter()
-        watching = MemoryOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
-        answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
-        asked = _questions(question, more, questions)
+        started = time.perf_counter()
+        memory_options = MemoryOptions(
+            max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream
+        )
+        answer_options = AnswerOptions(max_new_tokens, temperature, seed=seed)
+        all_questions = _questions(question, more, questions)
         if question is not None and os.path.isfile(question) and not os.path.exists(video):
-            raise typer.BadParameter(f"{video!r} is no file, {question!r} is one: VIDEO comes first, then QUESTION.")
-        texts = [each.text for each in asked]
+            raise typer.BadParameter(f"{video!r} is not a file, but {question!r} is: VIDEO comes first, then QUESTION.")
+        texts = [each.text for each in all_questions]
         loaded, loaded_memory = load_memory(
-            video, watching, texts, answering, model=model, device=device, dtype=dtype, no_cache=no_cache, quiet=quiet
+            video,
+            memory_options,
+            texts,
+            answer_options,
+            model=model,
+            device=device,
+            dtype=dtype,
+            no_cache=no_cache,
+            quiet=quiet,
         )
         from videoxl.tasks.questions import answer_record
 
@@ -94,26 +113,26 @@ def ask(
             source = source_of(loaded_memory, video)
 
         answers: list[Answer] = []
-        as_lines = len(asked) > 1 or questions is not None
+        as_lines = len(all_questions) > 1 or questions is not None
         # Lines of answers on a terminal say by themselves how far it is.
         with render.StatusLine(enabled=not quiet and as_lines and not sys.stdout.isatty()) as status:
             status.stage("answering")
-            neutral = loaded.neutral_attention(loaded_memory.memory) if len(asked) > 1 else None
-            for each in asked:
+            neutral = loaded.neutral_attention(loaded_memory.memory) if len(all_questions) > 1 else None
+            for each in all_questions:
                 line = None if as_lines or json else render.AnswerLine()
                 on_piece = None if line is None else line.push
                 answer = loaded.ask(
-                    loaded_memory.memory, each.text, options=answering, on_piece=on_piece, neutral=neutral
+                    loaded_memory.memory, each.text, options=answer_options, on_piece=on_piece, neutral=neutral
                 )
                 answers.append(answer)
-                status.count(len(answers), len(asked), "questions")
+                status.count(len(answers), len(all_questions), "questions")
                 if line is not None:
                     line.end()
                     _show_evidence(answer, quiet)
                 elif as_lines:
                     render.print_json_line(answer_record(each, answer))
                 else:
-                    total = time.perf_counter() - began
+                    total = time.perf_counter() - started
                     timings = loaded_memory.timings | {"answer": answer.timings["answer"], "total": total}
                     render.print_json(_result(answer, video, loaded_memory, timings, model))
         if evidence is not None:

@@ -21,8 +21,8 @@ from .options import Dtype, SamplingMode
 if TYPE_CHECKING:
     from videoxl.engine.chat import Conversation
 
-WATCH, ANSWER = MemoryOptions(), AnswerOptions()
-MODE = SamplingMode(WATCH.mode)
+MEMORY, ANSWER = MemoryOptions(), AnswerOptions()
+MODE = SamplingMode(MEMORY.mode)
 COMMANDS = (
     "/evidence: where in the video the last answer comes from. /save FILE: write the conversation, as JSON lines. "
     "/clear: forget what was said, not the video. /quit: end, like Ctrl-D."
@@ -32,42 +32,52 @@ COMMANDS = (
 def chat(
     video: options.VideoFile,
     model: options.ModelName = "videoxl-nano",
-    max_frames: options.MaxFrames = WATCH.max_frames,
-    fps: options.Fps = WATCH.fps,
-    ratio: options.Ratio = str(WATCH.ratio),
-    start: options.Start = WATCH.start,
-    end: options.End = WATCH.end,
+    max_frames: options.MaxFrames = MEMORY.max_frames,
+    fps: options.Fps = MEMORY.fps,
+    start: options.Start = MEMORY.start,
+    end: options.End = MEMORY.end,
     sampling: options.Sampling = MODE,
-    video_stream: options.VideoStream = WATCH.video_stream,
+    video_stream: options.VideoStream = MEMORY.video_stream,
+    ratio: options.Ratio = str(MEMORY.ratio),
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
     temperature: options.Temperature = ANSWER.temperature,
     seed: options.Seed = ANSWER.seed,
-    no_cache: options.NoCache = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    no_cache: options.NoCache = False,
+    debug: options.DebugRun = False,
 ) -> None:
-    """Talk about VIDEO.
+    """Have a conversation about VIDEO.
 
-    Questions may refer to earlier ones and their answers. Lines of stdin are questions, or commands: /evidence, /save
-    FILE, /clear, /quit. Works in a pipe too.
+    Questions may refer to earlier ones and their answers. Each line of stdin is a question or a command: /evidence,
+    /save FILE, /clear, /quit. In a pipe it works the same.
     """
     with render.error_boundary(debug):
-        watching = MemoryOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
-        answering = AnswerOptions(max_new_tokens, temperature, seed=seed)
+        memory_options = MemoryOptions(
+            max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream
+        )
+        answer_options = AnswerOptions(max_new_tokens, temperature, seed=seed)
         loaded, loaded_memory = load_memory(
-            video, watching, (), answering, model=model, device=device, dtype=dtype, no_cache=no_cache, quiet=quiet
+            video,
+            memory_options,
+            (),
+            answer_options,
+            model=model,
+            device=device,
+            dtype=dtype,
+            no_cache=no_cache,
+            quiet=quiet,
         )
         conversation, failed = loaded.chat(loaded_memory.memory), False
-        for said in _lines():
+        for line in _lines():
             try:
-                if said == "/quit":
+                if line == "/quit":
                     break
-                if said.startswith("/"):
-                    _obey(said, conversation)
+                if line.startswith("/"):
+                    _run_command(line, conversation)
                 else:
-                    _answer(said, conversation, answering)
+                    _answer(line, conversation, answer_options)
             except VideoXLError as error:
                 failed = True
                 render.message(f"error: {error}")
@@ -87,25 +97,25 @@ def _lines() -> Iterator[str]:
         render.message("Ask about the video. /help shows the commands, Ctrl-D ends.")
     while True:
         try:
-            said = input("> " if is_terminal else "").strip()
+            line = input("> " if is_terminal else "").strip()
         except EOFError:
             return
-        if said:
-            yield said
+        if line:
+            yield line
 
 
-def _answer(question: str, conversation: "Conversation", answering: AnswerOptions) -> None:
+def _answer(question: str, conversation: "Conversation", answer_options: AnswerOptions) -> None:
     """Show an answer as it comes; Ctrl-C ends it, and takes the question back."""
     line = render.AnswerLine()
     try:
-        conversation.ask(question, answering, line.push)
+        conversation.ask(question, answer_options, line.push)
     except KeyboardInterrupt:
         if not sys.stdin.isatty():
             raise
     line.end()
 
 
-def _obey(command: str, conversation: "Conversation") -> None:
+def _run_command(command: str, conversation: "Conversation") -> None:
     """Do what a line that begins with a slash says."""
     name, _, argument = command.partition(" ")
     if name == "/clear":

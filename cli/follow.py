@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoxl.checkpoints.hub import BUNDLED
 from videoxl.errors import MemoryFileError
 from videoxl.files import local_path
 from videoxl.options import AnswerOptions, MemoryOptions
 from videoxl.timestamps import format_timestamp
 
 from . import options, render
-from .memory_request import HINT
+from .model_hint import show_hint
 from .options import Dtype
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ MEMORY, ANSWER = MemoryOptions(mode="fixed-rate"), AnswerOptions()
 
 
 def check_every(every: float) -> float:
-    """Refuse what would look all the time, or never."""
+    """Refuse an interval below a second or above a day."""
     if not _SECONDS[0] <= every <= _SECONDS[1]:
         raise typer.BadParameter(f"{every:g} is not between {_SECONDS[0]} and {_SECONDS[1]} seconds.")
     return every
@@ -33,20 +32,22 @@ def follow(
     video: Annotated[
         str,
         typer.Argument(
-            metavar="VIDEO", parser=local_path, help="A local video file that is being written.", show_default=False
+            metavar="VIDEO", parser=local_path, help="A video file that is still being written.", show_default=False
         ),
     ],
-    question: Annotated[str, typer.Option("--ask", metavar="QUESTION", help="In words.", show_default=False)],
+    question: Annotated[
+        str, typer.Option("--ask", metavar="QUESTION", help="The question, in words.", show_default=False)
+    ],
     every: Annotated[
         float,
         typer.Option(
-            "--every", callback=check_every, metavar="SECONDS", help="Look at the file so often, at most once a second."
+            "--every", callback=check_every, metavar="SECONDS", help="Seconds from one look at the file to the next."
         ),
     ] = 60.0,
     times: Annotated[
         int | None,
         typer.Option(
-            "--times", min=1, metavar="N", help="End after so many looks; else Ctrl-C ends it.", show_default=False
+            "--times", min=1, metavar="N", help="End after this many looks, not only at Ctrl-C.", show_default=False
         ),
     ] = None,
     model: options.ModelName = "videoxl-nano",
@@ -56,23 +57,25 @@ def follow(
         typer.Option(
             "--fps",
             callback=options.check_fps,
-            help="Read so many frames per second of video; half as many whenever they become more than --max-frames.",
+            metavar="RATE",
+            help="Read this many frames per second, and half as many whenever there are more than --max-frames.",
+            rich_help_panel=options.FRAMES,
         ),
     ] = MEMORY.fps,
-    ratio: options.Ratio = str(MEMORY.ratio),
     video_stream: options.VideoStream = MEMORY.video_stream,
+    ratio: options.Ratio = str(MEMORY.ratio),
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
     max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
-    json: options.Json = False,
+    json: options.JsonOutput = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    debug: options.DebugRun = False,
 ) -> None:
-    """Ask about VIDEO while it grows.
+    """Ask about VIDEO while it is being recorded.
 
-    The question is asked again whenever the file has grown, and when the answer is another than before, its time in
-    the video and the answer go to stdout, one a line; --json prints one JSON object a line. Only what is new is read.
-    The file must be one that can be read while it is written: .ts, .mkv, or fragmented .mp4.
+    The question is asked again whenever the file has grown. When the answer changes, a line with its time in the
+    video and the answer goes to stdout; with --json, a JSON object. Only new frames are read. The file must be
+    readable while it is written: .ts, .mkv or fragmented .mp4.
     """
     with render.error_boundary(debug):
         from videoxl.memory.file import is_memory_file
@@ -83,10 +86,10 @@ def follow(
         memory_options = MemoryOptions(
             max_frames, fps, options.parse_ratio(ratio), mode="fixed-rate", video_stream=video_stream
         )
-        answering = AnswerOptions(max_new_tokens)
+        answer_options = AnswerOptions(max_new_tokens)
         folder = options.model_folder(model, quiet)
         preview = Preview(folder)
-        reserved_slots = preview.reserved_slots([question], answering)
+        reserved_slots = preview.reserved_slots([question], answer_options)
         if is_memory_file(Path(video)):
             raise MemoryFileError(f"{video}: is a saved memory, which does not grow", "Give the video.")
         # What can go wrong goes wrong first: torch takes seconds to import.
@@ -96,10 +99,9 @@ def follow(
             from videoxl.model import VideoXL
 
             loaded = VideoXL.from_pretrained(folder, device, dtype.value)
-        if not quiet and model in BUNDLED:
-            render.message(HINT)
+        show_hint(model, quiet)
         follower = Follower(
-            video, loaded, memory_options, question, answering, reserved_slots,
+            video, loaded, memory_options, question, answer_options, reserved_slots,
             on_warning=lambda warning: render.message(f"warning: {warning}"),
             on_progress=lambda progress: status.frames(progress),
         )  # fmt: skip
@@ -125,5 +127,5 @@ def _show(event: "AnswerEvent", json: bool) -> None:
         return
     from videoxl.tasks.questions import evidence_record
 
-    said = {"time": round(event.time, 3), "answer": event.answer.text, "evidence": evidence_record(event.answer)}
-    render.print_json_line(said | {"frames": event.num_frames, "frames_read": event.num_read})
+    record = {"time": round(event.time, 3), "answer": event.answer.text, "evidence": evidence_record(event.answer)}
+    render.print_json_line(record | {"frames": event.num_frames, "frames_read": event.num_read})

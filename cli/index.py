@@ -1,4 +1,4 @@
-"""`videoxl index`: memories made ahead of any question."""
+"""`videoxl index`: memories made ahead of questions."""
 
 import functools
 from pathlib import Path
@@ -18,50 +18,57 @@ if TYPE_CHECKING:
     from videoxl.model import VideoXL
     from videoxl.tasks.index import IndexedVideo
 
-WATCH = MemoryOptions()
-MODE = SamplingMode(WATCH.mode)
+MEMORY = MemoryOptions()
+MODE = SamplingMode(MEMORY.mode)
 
 
 def index(
     videos: Annotated[
-        list[str], typer.Argument(metavar="VIDEO", parser=local_path, help="Local video files.", show_default=False)
+        list[str], typer.Argument(metavar="VIDEO", parser=local_path, help="Video files.", show_default=False)
     ],
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            metavar="FILE",
-            help="Write the memory to this file too; of several videos, into this folder.",
+            metavar="FILE|DIR",
+            help="Also write the memory to this file; with several videos, to this folder.",
             show_default=False,
         ),
     ] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Write FILE in 8 bit: smaller, and answers may differ a little.")
+        bool,
+        typer.Option(
+            "--int8", metavar=options.FLAG, help="Write that file in 8 bit: smaller, and answers may differ a little."
+        ),
     ] = False,
     model: options.ModelName = "videoxl-nano",
-    max_frames: options.MaxFrames = WATCH.max_frames,
-    fps: options.Fps = WATCH.fps,
-    ratio: options.Ratio = str(WATCH.ratio),
-    start: options.Start = WATCH.start,
-    end: options.End = WATCH.end,
+    max_frames: options.MaxFrames = MEMORY.max_frames,
+    fps: options.Fps = MEMORY.fps,
+    start: options.Start = MEMORY.start,
+    end: options.End = MEMORY.end,
     sampling: options.Sampling = MODE,
-    video_stream: options.VideoStream = WATCH.video_stream,
+    video_stream: options.VideoStream = MEMORY.video_stream,
+    ratio: options.Ratio = str(MEMORY.ratio),
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
-    json: options.Json = False,
+    json: options.JsonOutput = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    debug: options.DebugRun = False,
 ) -> None:
-    """Watch videos ahead of any question.
+    """Make memories of videos ahead of questions.
 
-    The memory of each VIDEO is kept, so that `videoxl ask` has it at once. Memories go into the cache, and to FILE,
-    which `videoxl ask FILE QUESTION` takes in place of a video. A video that fails does not stop the others.
+    Memories are kept in the cache, where `videoxl ask` finds them, so that it answers at once. A file that --output
+    writes can be asked in place of the video: `videoxl ask FILE QUESTION`. A video that fails does not stop the others.
     """
     if int8 and output is None:
-        raise typer.BadParameter("--int8 is about the file of --output: the cache keeps memories as they are.")
+        raise typer.BadParameter(
+            "--int8 needs --output, the file that it is about: the cache keeps memories as they are."
+        )
     with render.error_boundary(debug), render.StatusLine(enabled=not quiet) as status:
-        watching = MemoryOptions(max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream)
+        memory_options = MemoryOptions(
+            max_frames, fps, options.parse_ratio(ratio), start, end, sampling.value, video_stream
+        )
         folder = options.model_folder(model, quiet)
         from videoxl.tasks.index import index_video, memory_paths
 
@@ -77,10 +84,10 @@ def index(
         cache, failed = user_cache(), False
         for number, (video, path) in enumerate(zip(videos, paths, strict=True), 1):
             count = f" ({number} of {len(videos)})" if len(videos) > 1 else ""
-            on_start = functools.partial(status.stage, f"watching {Path(video).name}{count}")
+            on_start = functools.partial(status.stage, f"reading {Path(video).name}{count}")
             try:
                 done = index_video(
-                    video, path, folder, watching, cache, load_model, file_dtype, on_start, status.frames
+                    video, path, folder, memory_options, cache, load_model, file_dtype, on_start, status.frames
                 )
             except VideoXLError as error:
                 if len(videos) == 1:
@@ -104,10 +111,10 @@ def _show(video: str, done: "IndexedVideo", json: bool) -> None:
     memory = done.loaded_memory.memory
     ratio = max(memory.ratios, default=None)
     if json:
-        said: dict[str, Any] = {"video": video, "memory": str(done.path), "from": done.loaded_memory.origin}
-        said |= {"streams": stream_records(memory.video.streams if memory.video else ())}
-        said |= {"frames": memory.num_frames, "ratio": ratio, "slots": memory.length, "size_bytes": done.size}
-        render.print_json_line(said | {"seconds": round(done.seconds, 3)})
+        record: dict[str, Any] = {"video": video, "memory": str(done.path), "from": done.loaded_memory.origin}
+        record |= {"streams": stream_records(memory.video.streams if memory.video else ())}
+        record |= {"frames": memory.num_frames, "ratio": ratio, "slots": memory.length, "size_bytes": done.size}
+        render.print_json_line(record | {"seconds": round(done.seconds, 3)})
     else:
         what = f"{memory.num_frames} frames, ratio {ratio}, {render.size(done.size)}"
         how = "from cache" if done.loaded_memory.origin == "cache" else f"{done.seconds:.1f} s"

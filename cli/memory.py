@@ -1,4 +1,4 @@
-"""`videoxl memory`: the memories in the cache, and what a memory file says about itself."""
+"""`videoxl memory`: the memories in the cache, and what is in a memory file."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ from . import options, render
 if TYPE_CHECKING:
     from videoxl.memory.cache import CachedFile, MemoryCache
 
-app = typer.Typer(help="Show and tidy the memories of videos that were watched.", no_args_is_help=True)
+app = typer.Typer(help="List, show and remove the memories of videos.", no_args_is_help=True)
 
 Name = Annotated[
     str, typer.Argument(metavar="ID|FILE", help="From `videoxl memory list`, or a .vxm file.", show_default=False)
@@ -24,11 +24,11 @@ Name = Annotated[
 
 @app.command("list")
 def list_memories(json: options.Json = False, debug: options.Debug = False) -> None:
-    """List the cache, the most recently used first."""
+    """List the memories in the cache, the most recently used first."""
     with render.error_boundary(debug):
         cache = _cache()
         files = cache.files()
-        metadata = [_said(file.path, file) for file in files]
+        metadata = [_record(file.path, file) for file in files]
         if json:
             render.print_json(metadata)
             return
@@ -53,14 +53,14 @@ def list_memories(json: options.Json = False, debug: options.Debug = False) -> N
 
 @app.command("show")
 def show_memory(name: Name, json: options.Json = False, debug: options.Debug = False) -> None:
-    """Show what a memory is of, after verifying all of it."""
+    """Verify a memory, and show what it holds."""
     with render.error_boundary(debug):
         from videoxl.memory.file import MemoryFile
 
         path, file = _find(name)
         with MemoryFile(path) as contents:
             contents.verify()
-        metadata = _said(path, file)
+        metadata = _record(path, file)
         if json:
             render.print_json(metadata)
             return
@@ -68,7 +68,7 @@ def show_memory(name: Name, json: options.Json = False, debug: options.Debug = F
         rows = [
             ["video", video.get("path", "-")],
             ["length", _length(metadata["video"])],
-            ["watched", _watched(metadata["options"])],
+            ["watched", _sampling(metadata["options"])],
             ["frames", str(metadata["frames"])],
             ["ratio", str(metadata["ratio"] or "-")],
             ["slots", str(metadata["slots"])],
@@ -105,16 +105,13 @@ def prune_memories(
             "--size",
             parser=options.size_of,
             metavar="SIZE",
-            help="Keep at most so much, for example 5GB; 0 removes all.",
+            help="Keep at most this much, for example 5GB; 0 removes all.",
             show_default=False,
         ),
     ] = None,
     debug: options.Debug = False,
 ) -> None:
-    """Remove what was used least recently.
-
-    As many memories are removed as it takes to come within a size, by default the cache's own bound.
-    """
+    """Remove the least recently used memories until the rest fit a size, by default the cache's limit."""
     with render.error_boundary(debug):
         removed = _cache().prune(size)
         files = "1 file" if len(removed) == 1 else f"{len(removed)} files"
@@ -129,7 +126,7 @@ def export_memory(
 ) -> None:
     """Copy a memory out of the cache.
 
-    `videoxl ask FILE QUESTION` takes it in place of the video.
+    The file can be asked in place of the video: `videoxl ask FILE QUESTION`.
     """
     with render.error_boundary(debug):
         from videoxl.memory.file import MemoryFile, check_output
@@ -157,7 +154,7 @@ def _find(name: str) -> "tuple[Path, CachedFile | None]":
     return file.path, file
 
 
-def _said(path: Path, file: "CachedFile | None") -> dict[str, Any]:
+def _record(path: Path, file: "CachedFile | None") -> dict[str, Any]:
     """Return what `--json` prints of a memory; of a damaged one, little."""
     from videoxl.memory.file import MemoryFile
     from videoxl.memory.header import MemoryHeader
@@ -187,8 +184,8 @@ def _said(path: Path, file: "CachedFile | None") -> dict[str, Any]:
     }
 
 
-def _watched(options: dict[str, Any] | None) -> str:
-    """Return in words how a video was watched."""
+def _sampling(options: dict[str, Any] | None) -> str:
+    """Return in words how the frames of a memory were chosen."""
     if options is None:
         return "-"
     rate = "any rate" if options["fps"] is None else f"at most {options['fps']:g} frames/s"

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from videoxl.checkpoints.hub import BUNDLED
 from videoxl.errors import CacheError
 from videoxl.options import AnswerOptions, MemoryOptions
 
 from . import options, render
+from .model_hint import show_hint
 from .options import Dtype
 
 if TYPE_CHECKING:
@@ -15,14 +15,9 @@ if TYPE_CHECKING:
     from videoxl.model import VideoXL
     from videoxl.tasks.memory_request import LoadedMemory
 
-HINT = (
-    "videoxl-nano understands cards in a video: a word, a number, a shape, their colours, whether there is one. "
-    "For open questions use a published checkpoint: --model video-xl-7b"
-)
-
 
 def user_cache() -> "MemoryCache | None":
-    """Return the user's cache; None, after a warning, if it has no place."""
+    """Return the user's cache; None, after a warning, if it cannot be used."""
     from videoxl.memory.cache import MemoryCache
 
     try:
@@ -34,9 +29,9 @@ def user_cache() -> "MemoryCache | None":
 
 def load_memory(
     video: str,
-    watching: MemoryOptions,
+    memory_options: MemoryOptions,
     questions: Sequence[str],
-    answering: AnswerOptions,
+    answer_options: AnswerOptions,
     *,
     model: str,
     device: str,
@@ -44,7 +39,7 @@ def load_memory(
     no_cache: bool,
     quiet: bool,
 ) -> "tuple[VideoXL, LoadedMemory]":
-    """Return the model and the memory, and say on stderr what there is to say about them.
+    """Return the model and the memory, and show warnings and hints about them on stderr.
 
     What can go wrong goes wrong first, and decoding begins first: torch takes seconds to import.
     """
@@ -53,19 +48,17 @@ def load_memory(
     cache = None if no_cache else user_cache()
     folder = options.model_folder(model, quiet)
     with (
-        MemoryRequest(video, folder, watching, questions, answering, cache) as request,
+        MemoryRequest(video, folder, memory_options, questions, answer_options, cache) as request,
         render.StatusLine(enabled=not quiet) as status,
     ):
         status.stage(f"loading {model}")
         from videoxl.model import VideoXL
 
         loaded = VideoXL.from_pretrained(folder, device, dtype.value)
-        loaded_memory = request.load(loaded, lambda: status.stage("watching"), status.frames)
+        loaded_memory = request.load(loaded, lambda: status.stage("reading the video"), status.frames)
     for warning in loaded_memory.warnings:
         render.message(f"warning: {warning}")
-    if not quiet:
-        if loaded_memory.origin == "cache":
-            render.message(f"memory from cache, {loaded_memory.timings['load']:.1f} s")
-        if model in BUNDLED:
-            render.message(HINT)
+    if not quiet and loaded_memory.origin == "cache":
+        render.message(f"memory from cache, {loaded_memory.timings['load']:.1f} s")
+    show_hint(model, quiet)
     return loaded, loaded_memory

@@ -9,12 +9,12 @@ from videoxl.checkpoints.hub import BUNDLED, PUBLISHED, ModelInfo, model_card, m
 
 from . import options, render
 
-app = typer.Typer(help="Show the models that videoxl knows by name.", no_args_is_help=True)
+app = typer.Typer(help="List and show the models that have a name.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_models(json: options.Json = False, debug: options.Debug = False) -> None:
-    """List the bundled model and the published ones that have a short name."""
+    """List the bundled model and the published ones."""
     with render.error_boundary(debug):
         entries = [model_info(name) for name in (*BUNDLED, *PUBLISHED)]
         if json:
@@ -37,11 +37,19 @@ def list_models(json: options.Json = False, debug: options.Debug = False) -> Non
 
 @app.command("show")
 def show_model(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `videoxl models list`.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            autocompletion=options.complete_model,
+            help="A name from `videoxl models list`.",
+            show_default=False,
+        ),
+    ],
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show what a model needs and how to get it; of a bundled one, its card."""
+    """Show what a model needs and how to get it, or the card of a bundled one."""
     with render.error_boundary(debug):
         entry = model_info(name)
         if json:

@@ -10,9 +10,9 @@ import typer
 from . import options, render
 from .options import Dtype
 
-app = typer.Typer(help="Needles in a video haystack.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
-_RANGE = "FIRST:LAST:STEP, or numbers with commas"
+_RANGE = "FIRST:LAST:STEP|N,N…"
 
 
 class Protocol(StrEnum):
@@ -45,13 +45,13 @@ def parse_range(text: str) -> tuple[float, ...]:
             raise ValueError
         return tuple(first + step * number for number in range(int((last - first) / step + 1e-9) + 1))
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no range. Give FIRST:LAST:STEP, or numbers with commas.") from None
+        raise typer.BadParameter(f"{text!r} is not a range. Give FIRST:LAST:STEP, or numbers with commas.") from None
 
 
 def parse_lengths(text: str) -> str:
     """Return the text, if it gives whole numbers above 0."""
     if not all(number >= 1 and number == int(number) for number in parse_range(text)):
-        raise typer.BadParameter(f"{text!r} has a length that is no whole number of frames above 0.")
+        raise typer.BadParameter(f"{text!r} has a length that is not a whole number of frames above 0.")
     return text
 
 
@@ -66,49 +66,106 @@ def parse_depths(text: str) -> str:
 def needle(
     context: typer.Context,
     haystack: Annotated[
-        str, typer.Option("--haystack", metavar="VIDEO|FOLDER|synthetic:SEED", help="What needles are put into.")
+        str,
+        typer.Option(
+            "--haystack",
+            metavar="VIDEO|DIR|synthetic:SEED",
+            help="The long videos: a file, a folder, or synthetic scenes.",
+        ),
     ] = "synthetic:0",
     needles: Annotated[
-        str, typer.Option("--needles", metavar="FILE|bundled", help="Needle file, or the set that comes along.")
+        str, typer.Option("--needles", metavar="FILE|bundled", help="The pictures to insert, with their questions.")
     ] = "bundled",
     lengths: Annotated[
         str,
         typer.Option(
             "--lengths",
             callback=parse_lengths,
-            metavar="RANGE",
-            help=f"Frames of haystack: {_RANGE}.",
+            metavar=_RANGE,
+            help="Lengths of the haystack, in frames.",
         ),
     ] = "128:1024:128",
     depths: Annotated[
         str,
-        typer.Option("--depths", callback=parse_depths, metavar="RANGE", help=f"Per cent before the needle: {_RANGE}."),
+        typer.Option(
+            "--depths",
+            callback=parse_depths,
+            metavar=_RANGE,
+            help="Depths of the needle: per cent of the haystack before it.",
+        ),
     ] = "0:100:25",
-    ratio: Annotated[int, typer.Option("--ratio", min=1, help="Visual tokens that one memory slot sums up.")] = 16,
-    out: Annotated[
-        Path, typer.Option("--out", file_okay=False, help="Folder of the run; the same command goes on in it.")
-    ] = Path("needle-run"),
-    protocol: Annotated[Protocol, typer.Option("--protocol", help="How to ask and score; see README.")] = Protocol.free,
-    task: Annotated[Task, typer.Option("--task", help="What to ask.")] = Task.retrieval,
-    per_video: Annotated[
-        int, typer.Option("--needles-per-video", min=1, help="Put so many into a video and ask about each.")
-    ] = 1,
-    distractors: Annotated[int, typer.Option("--distractors", min=0, help="Other needles that nobody asks about.")] = 0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn: further places, order of options.")] = 0,
-    video_stream: options.VideoStream = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Folder of the run.")] = Path(
+        "needle-run"
+    ),
     model: options.ModelName = "videoxl-nano",
+    per_video: Annotated[
+        int,
+        typer.Option(
+            "--needles-per-video",
+            min=1,
+            metavar="N",
+            help="Insert this many needles into a video, and ask about each.",
+            rich_help_panel=options.FRAMES,
+        ),
+    ] = 1,
+    distractors: Annotated[
+        int,
+        typer.Option(
+            "--distractors",
+            min=0,
+            metavar="N",
+            help="Also insert this many needles that no question is about.",
+            rich_help_panel=options.FRAMES,
+        ),
+    ] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed",
+            min=0,
+            metavar="N",
+            help="Seed of what is drawn: where further needles go, the order of options.",
+            rich_help_panel=options.FRAMES,
+        ),
+    ] = 0,
+    video_stream: options.VideoStream = None,
+    ratio: Annotated[
+        int,
+        typer.Option(
+            "--ratio", min=1, metavar="N", help="Visual tokens per memory slot.", rich_help_panel=options.MODEL
+        ),
+    ] = 16,
     device: options.Device = "auto",
     dtype: options.DtypeOption = Dtype.auto,
+    task: Annotated[
+        Task,
+        typer.Option(
+            "--task",
+            metavar="|".join(Task),
+            help="What to ask: what a needle shows, in which order needles come, or how many there are.",
+            rich_help_panel=options.ANSWER,
+        ),
+    ] = Task.retrieval,
+    protocol: Annotated[
+        Protocol,
+        typer.Option(
+            "--protocol",
+            metavar="PROTOCOL",
+            help="How to ask and score: free (by the answer's text), likelihood (of each option), video-xl or longva "
+            "(as their authors do).",
+            rich_help_panel=options.ANSWER,
+        ),
+    ] = Protocol.free,
+    json: options.JsonOutput = False,
+    quiet: options.Quiet = False,
     workers: options.Workers = None,
     item_timeout: options.ItemTimeout = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    debug: options.DebugRun = False,
 ) -> None:
-    """Put needles into long videos at known depths and ask about them.
+    """Measure what a model finds in long videos: insert pictures at known depths and ask about them.
 
-    Without options this runs the bundled needles in a synthetic haystack. Killed at any point, the same command goes
-    on where it was. The summary goes to stdout, progress to stderr; `heatmap.png` and all results to the folder.
+    Without options this runs the bundled needles in a synthetic haystack. A run that was stopped resumes with the same
+    command. The summary goes to stdout, progress to stderr; `heatmap.png` and all results to the folder of the run.
     """
     if context.invoked_subcommand is not None:
         return
@@ -160,19 +217,19 @@ def _show(folder: Path, json: bool) -> None:
 
 @app.command()
 def plot(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Folders of needle runs.", show_default=False)
-    ],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Folders of needle runs.", show_default=False)],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help="Write OUT.png and OUT.svg (default: the run's heatmap; of several, needle-compared).",
+            metavar="PATH",
+            help="Write PATH.png and PATH.svg.",
+            show_default="heatmap in the folder of the run; of several runs, needle-compared here",
         ),
     ] = None,
     debug: options.Debug = False,
 ) -> None:
-    """Draw the heat map of a run again, or those of several side by side."""
+    """Draw the heat map of a run again, or those of several runs side by side."""
     with render.error_boundary(debug):
         from videoxl.tasks.needle.run import compare
 

@@ -31,9 +31,9 @@ class NeedleProgress:
         self._settings, self._folder, self._enabled = settings, folder, enabled
         self._cells: dict[tuple[int, float], list[float]] = {}
         self._failed: set[tuple[int, float]] = set()
-        self._at_work: dict[tuple[int, float], str] = {}
+        self._running: dict[tuple[int, float], str] = {}
         self._progress = Progress(0, 0, 0)
-        self._began = time.perf_counter()
+        self._started = time.perf_counter()
         self._done_cost = 0.0  # of the cells done by this command
         self._is_loaded = False
         self._finished: ItemDone | None = None
@@ -63,16 +63,16 @@ class NeedleProgress:
                 self._cell_done(self._finished)
                 self._finished = None
         elif isinstance(event, ItemStarted):
-            if not self._at_work and not self._done_cost:
-                self._began = time.perf_counter()  # the model is loaded now
+            if not self._running and not self._done_cost:
+                self._started = time.perf_counter()  # the model is loaded now
             self._is_loaded = True
-            self._at_work[_cell(event.item.data)] = "…"
+            self._running[_cell(event.item.data)] = "…"
         elif isinstance(event, ItemAdvanced):
-            self._at_work[_cell(event.item.data)] = f"{event.progress.done}/{event.progress.total}"
+            self._running[_cell(event.item.data)] = f"{event.progress.done}/{event.progress.total}"
         elif isinstance(event, ItemDone):
             self._finished = event  # shown once the progress that comes with it is known
         elif isinstance(event, ItemFailed):
-            self._at_work.pop(_cell(event.item.data), None)
+            self._running.pop(_cell(event.item.data), None)
             if not event.final:
                 return
             self._failed.add(_cell(event.item.data))
@@ -82,7 +82,7 @@ class NeedleProgress:
 
     def _cell_done(self, event: ItemDone) -> None:
         cell = _cell(event.item.data)
-        self._at_work.pop(cell, None)
+        self._running.pop(cell, None)
         scores = [row["score"] for row in event.rows]
         self._cells.setdefault(cell, []).extend(scores)
         self._done_cost += _cost(*cell)
@@ -99,15 +99,14 @@ class NeedleProgress:
 
     def _left(self) -> str:
         """Return for example ", 2:05 left"."""
-        if not self._done_cost:
-            return ""
         # Cells are done about in this order, the same for every haystack.
         grid = [_cost(length, depth) for length in self._settings.lengths for depth in sorted(self._settings.depths)]
         done = self._progress.done + self._progress.failed
         haystacks = max(1, self._progress.total // len(grid))
         waiting = (grid * haystacks)[done:]
-        left = round((time.perf_counter() - self._began) * sum(waiting) / self._done_cost)
-        return f", {left // 60}:{left % 60:02d} left" if waiting else ""
+        seconds = time.perf_counter() - self._started
+        _, left = render.rate_and_time_left(self._done_cost, sum(waiting), seconds)
+        return f", {left}" if left and waiting else ""
 
     def _table(self) -> "Table":
         from rich.table import Table
@@ -129,14 +128,14 @@ class NeedleProgress:
             return f"[red]{_FAILED}[/red]"
         scores = self._cells.get(cell)
         if not scores:
-            return f"[dim]{self._at_work.get(cell, '')}[/dim]"
+            return f"[dim]{self._running.get(cell, '')}[/dim]"
         share = 100 * sum(scores) / len(scores)
         colour = "green" if share >= 90 else "yellow" if share >= 50 else "red"
         return f"[{colour}]{share:.0f}[/{colour}]"
 
 
 def _cost(length: int, depth: float) -> float:
-    """Return about how long a cell takes: what comes behind the needle is condensed for every trial."""
+    """Return about how long a cell takes: what comes after the needle is condensed for every trial."""
     return length * (1.1 - depth / 100)
 
 

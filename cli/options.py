@@ -1,4 +1,4 @@
-"""Options that several commands share: one name, one default, one help text each."""
+"""Options that several commands share: one name, one default, one help text each, in the panels of `--help`."""
 
 import math
 import sys
@@ -8,10 +8,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from videoxl.checkpoints.hub import checkpoint_folder
+from videoxl.checkpoints.hub import BUNDLED, PUBLISHED, checkpoint_folder
 from videoxl.files import local_path
 from videoxl.options import parse_size
 from videoxl.timestamps import parse_timestamp
+
+# Panels of `--help`. What most people need stands first, without a panel of its own.
+FRAMES, MODEL, ANSWER, OUTPUT, RUN = "Frames", "Model", "Answer", "Output", "Run"
+FLAG = ""  # the metavar of what takes no value; else typer shows a type
 
 
 class SamplingMode(StrEnum):
@@ -40,7 +44,7 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_limit(text: str) -> float:
-    """Return seconds, which must be some."""
+    """Return seconds, more than 0."""
     seconds = parse_seconds(text)
     if seconds <= 0:
         raise typer.BadParameter(f"{text!r} leaves no time. Give seconds, MM:SS or HH:MM:SS.")
@@ -56,7 +60,7 @@ def size_of(text: str) -> int:
 
 
 def check_fps(fps: float | None) -> float | None:
-    """Refuse what is no rate."""
+    """Refuse what is not a rate."""
     if fps is not None and not 0 < fps < math.inf:
         raise typer.BadParameter(f"{fps:g} is not a rate. Give frames per second, more than 0.")
     return fps
@@ -73,7 +77,7 @@ def parse_ratio(text: str) -> int | Literal["auto"]:
 
 
 def _check_ratio(text: str) -> str:
-    """Let typer refuse what is no ratio; an option has one type for it, so the command calls `parse_ratio` again."""
+    """Let typer refuse what is not a ratio; an option has one type for it, so the command calls `parse_ratio` again."""
     parse_ratio(text)
     return text
 
@@ -87,22 +91,41 @@ def model_folder(model: str, quiet: bool) -> Path:
     return checkpoint_folder(model)
 
 
+def complete_model(incomplete: str) -> list[str]:
+    """Return the names of models that begin so, for the shell."""
+    return [name for name in (*BUNDLED, *PUBLISHED) if name.startswith(incomplete)]
+
+
 VideoFile = Annotated[
     str,
     typer.Argument(
-        metavar="VIDEO",
-        parser=local_path,
-        help="A local video file, or a .vxm memory of one.",
-        show_default=False,
+        metavar="VIDEO", parser=local_path, help="A video file, or a saved memory of one (.vxm).", show_default=False
     ),
 ]
 ModelName = Annotated[
     str,
-    typer.Option("--model", help="A bundled or published name (see `videoxl models list`), a folder, or a hub id."),
+    typer.Option(
+        "--model",
+        metavar="NAME|DIR|HUB-ID",
+        autocompletion=complete_model,
+        help="Model to use: a name from `videoxl models list`, a folder, or a Hugging Face id.",
+    ),
 ]
-MaxFrames = Annotated[int, typer.Option("--max-frames", min=1, help="Read at most so many frames.")]
+MaxFrames = Annotated[
+    int,
+    typer.Option(
+        "--max-frames", min=1, metavar="N", help="Read at most this many frames of the video.", rich_help_panel=FRAMES
+    ),
+]
 Fps = Annotated[
-    float | None, typer.Option("--fps", callback=check_fps, help="Read at most so many frames per second of video.")
+    float | None,
+    typer.Option(
+        "--fps",
+        callback=check_fps,
+        metavar="RATE",
+        help="Read at most this many frames per second.",
+        rich_help_panel=FRAMES,
+    ),
 ]
 Ratio = Annotated[
     str,
@@ -110,7 +133,8 @@ Ratio = Annotated[
         "--ratio",
         callback=_check_ratio,
         metavar="auto|N",
-        help="Visual tokens that one memory slot sums up; auto is the smallest that fits.",
+        help="Visual tokens per memory slot; auto is the smallest ratio that fits.",
+        rich_help_panel=MODEL,
     ),
 ]
 Start = Annotated[
@@ -119,8 +143,9 @@ Start = Annotated[
         "--start",
         parser=parse_seconds,
         metavar="TIME",
-        help="Leave out what is before: seconds or HH:MM:SS.",
+        help="Start here: seconds or HH:MM:SS.",
         show_default=False,
+        rich_help_panel=FRAMES,
     ),
 ]
 End = Annotated[
@@ -129,16 +154,19 @@ End = Annotated[
         "--end",
         parser=parse_seconds,
         metavar="TIME",
-        help="Leave out what is from there on: seconds or HH:MM:SS.",
+        help="Stop here: seconds or HH:MM:SS.",
         show_default=False,
+        rich_help_panel=FRAMES,
     ),
 ]
 Sampling = Annotated[
     SamplingMode,
     typer.Option(
         "--sampling",
-        help="Even spacing from the first frame to the last, key frames only (fast on long files), or a fixed rate "
-        "from the first frame on, which is --fps halved until the frames are few enough.",
+        metavar="MODE",
+        help="Which frames to read: uniform (evenly spaced), keyframes (fast on long files) or fixed-rate (--fps, "
+        "halved until --max-frames is enough).",
+        rich_help_panel=FRAMES,
     ),
 ]
 VideoStream = Annotated[
@@ -147,26 +175,59 @@ VideoStream = Annotated[
         "--video-stream",
         min=0,
         metavar="N",
-        help="Read this video stream of a file that has several, by its index in the file (as in ffprobe).",
-        show_default="the one that FFmpeg takes",
+        help="Which video stream of the file to read, by its index as ffprobe shows it.",
+        show_default="FFmpeg's choice",
+        rich_help_panel=FRAMES,
     ),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
-DtypeOption = Annotated[
-    Dtype, typer.Option("--dtype", help="Precision; auto is float32 on the CPU and 16 bit on a GPU.")
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="DEVICE", help="Where to run the model: auto, cpu, cuda, cuda:1 …", rich_help_panel=MODEL
+    ),
 ]
-MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Answer with at most so many tokens.")]
-Temperature = Annotated[float, typer.Option("--temperature", min=0.0, help="0 gives the likeliest answer.")]
+DtypeOption = Annotated[
+    Dtype,
+    typer.Option(
+        "--dtype",
+        metavar="DTYPE",
+        help="Precision: float32, bfloat16, float16, or auto: float32 on a CPU, 16 bit on a GPU.",
+        rich_help_panel=MODEL,
+    ),
+]
+MaxNewTokens = Annotated[
+    int,
+    typer.Option("--max-new-tokens", min=1, metavar="N", help="Longest answer, in tokens.", rich_help_panel=ANSWER),
+]
+Temperature = Annotated[
+    float,
+    typer.Option(
+        "--temperature",
+        min=0.0,
+        metavar="NUMBER",
+        help="0 gives the likeliest answer, more gives varied ones.",
+        rich_help_panel=ANSWER,
+    ),
+]
 Seed = Annotated[
-    int | None, typer.Option("--seed", help="Draw the same answer again (with --temperature).", show_default=False)
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="Get the same answer again with --temperature.",
+        show_default=False,
+        rich_help_panel=ANSWER,
+    ),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
         "--workers",
         min=1,
-        help="Processes that share the work; they go round over all GPUs.",
-        show_default="one for each GPU, else one",
+        metavar="N",
+        help="Processes that share the work, spread over all GPUs.",
+        show_default="one per GPU, else one",
+        rich_help_panel=RUN,
     ),
 ]
 ItemTimeout = Annotated[
@@ -175,8 +236,9 @@ ItemTimeout = Annotated[
         "--item-timeout",
         parser=parse_limit,
         metavar="TIME",
-        help="Give up a video, or a cell of a grid, that takes longer: seconds or HH:MM:SS.",
-        show_default="half an hour and more, by the video's length",
+        help="Give up on a video, or on a cell of a grid, after this long: seconds or HH:MM:SS.",
+        show_default="30 minutes or more, by the video's length",
+        rich_help_panel=RUN,
     ),
 ]
 MaxMemory = Annotated[
@@ -185,11 +247,29 @@ MaxMemory = Annotated[
         "--max-memory",
         parser=size_of,
         metavar="SIZE",
-        help="What a worker may use of its device, weights included, for example 20GB.",
+        help="Device memory that a worker may use, weights included, for example 20GB.",
         show_default=False,
+        rich_help_panel=MODEL,
     ),
 ]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Watch the video anew, and keep no memory of it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no hints, and no times of evidence.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own warnings.")]
+NoCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache",
+        metavar=FLAG,
+        help="Read the video again, and do not keep its memory in the cache.",
+        rich_help_panel=RUN,
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", metavar=FLAG, help="Show no progress, no hints and no times of evidence.", rich_help_panel=OUTPUT
+    ),
+]
+# In commands with few options these stand in the first panel.
+_JSON, _DEBUG = "Print JSON.", "Show tracebacks and the warnings of libraries."
+Json = Annotated[bool, typer.Option("--json", metavar=FLAG, help=_JSON)]
+Debug = Annotated[bool, typer.Option("--debug", metavar=FLAG, help=_DEBUG)]
+JsonOutput = Annotated[bool, typer.Option("--json", metavar=FLAG, help=_JSON, rich_help_panel=OUTPUT)]
+DebugRun = Annotated[bool, typer.Option("--debug", metavar=FLAG, help=_DEBUG, rich_help_panel=RUN)]

@@ -83,7 +83,7 @@ class AnswerLine:
 
 @contextlib.contextmanager
 def error_boundary(debug: bool = False) -> Iterator[None]:
-    """ItemContext errors into one or two lines on stderr and an exit code; keep libraries from writing to the terminal.
+    """Turn errors into one or two lines on stderr and an exit code; keep libraries from writing to the terminal.
 
     Args:
         debug: show tracebacks, and let the libraries write.
@@ -188,10 +188,25 @@ class StatusLine:
 
 def count_detail(done: int, total: int, what: str, seconds: float) -> str:
     """Return for example "256/1024 frames, 64.0 frames/s, 0:12 left"."""
-    if not done or seconds <= 0:
-        return f"{done}/{total} {what}"
-    left = round((total - done) * seconds / done)
-    return f"{done}/{total} {what}, {done / seconds:.1f} {what}/s, {left // 60}:{left % 60:02d} left"
+    rate, left = rate_and_time_left(done, total - done, seconds)
+    return f"{done}/{total} {what}" + (f", {rate:.1f} {what}/s, {left}" if left else "")
+
+
+def rate_and_time_left(done: float, remaining: float, seconds: float) -> tuple[float, str]:
+    """Estimate how long work takes from what is done.
+
+    Args:
+        done: how much is done, in any unit.
+        remaining: how much is not, in the same unit.
+        seconds: what was done took.
+
+    Returns:
+        units per second, and for example "2:05 left"; 0 and "" while nothing is known.
+    """
+    if done <= 0 or seconds <= 0:
+        return 0.0, ""
+    left = round(remaining * seconds / done)
+    return done / seconds, f"{left // 60}:{left % 60:02d} left"
 
 
 def size(num_bytes: int | None) -> str:

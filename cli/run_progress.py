@@ -28,7 +28,7 @@ class RunProgress:
         self._overall: Any = None
         self._rows: dict[int, Any] = {}
         self._progress = Progress(0, 0, 0)
-        self._before = 0  # items that earlier calls have done or given up
+        self._num_resumed = 0  # items that earlier calls have done or given up
         self._started = time.perf_counter()
 
     def __enter__(self) -> "RunProgress":
@@ -48,37 +48,37 @@ class RunProgress:
             self._bars.stop()
         if kind is KeyboardInterrupt and self._progress.total:
             now = self._progress
-            render.message(f"{now.done} of {now.total} {self._what} are done; the same command goes on")
+            render.message(f"{now.done} of {now.total} {self._what} are done; the same command resumes")
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
         if isinstance(event, Progress):
             self._count(event)
         elif isinstance(event, ItemStarted):
-            if not self._rows and self._progress.done + self._progress.failed == self._before:
+            if not self._rows and self._progress.done + self._progress.failed == self._num_resumed:
                 self._started = time.perf_counter()  # the model is loaded now
-            self._work(event.worker, event.item.name)
+            self._show_worker(event.worker, event.item.name)
         elif isinstance(event, ItemAdvanced):
             self._advance(event)
         elif isinstance(event, ItemDone):
             if self._lines:
-                render.message(f"{self._place()} {event.item.name}: {event.seconds:.1f} s{self._left()}")
+                render.message(f"{self._index()} {event.item.name}: {event.seconds:.1f} s{self._left()}")
             for warning in (warning for row in event.rows for warning in row.get("warnings", ())):
-                self._say(f"warning: {warning}")
+                self._print(f"warning: {warning}")
         elif isinstance(event, ItemFailed):
             verb = "failed" if event.final else "will be tried again"
-            self._say(f"{self._place() if event.final else '-'} {event.item.name}: {verb}: {event.message}")
+            self._print(f"{self._index() if event.final else '-'} {event.item.name}: {verb}: {event.message}")
         elif isinstance(event, WorkerLost):
-            self._work(event.worker, "starting again" if event.replaced else "gone")
-            if event.item is None or not event.replaced:  # else what comes of its item is told
-                ending = "it is started again" if event.replaced else "the run goes on without it"
-                self._say(f"worker {event.worker}: {event.reason}; {ending}")
+            self._show_worker(event.worker, "starting again" if event.replaced else "gone")
+            if event.item is None or not event.replaced:  # else the event about its item says so
+                outcome = "it is started again" if event.replaced else "the run continues without it"
+                self._print(f"worker {event.worker}: {event.reason}; {outcome}")
 
     def _count(self, progress: Progress) -> None:
         if not self._progress.total:
-            self._before = progress.done + progress.failed
-            if self._before and self._lines:
-                render.message(f"{self._before} of {progress.total} {self._what} are finished from before")
+            self._num_resumed = progress.done + progress.failed
+            if self._num_resumed and self._lines:
+                render.message(f"{self._num_resumed} of {progress.total} {self._what} are finished from before")
         self._progress = progress
         if self._bars is not None:
             finished = progress.done + progress.failed
@@ -87,7 +87,7 @@ class RunProgress:
                 self._overall, total=progress.total, completed=finished, detail=detail + self._left(finished)
             )
 
-    def _work(self, worker: int, doing: str) -> None:
+    def _show_worker(self, worker: int, doing: str) -> None:
         """Show what a worker does."""
         if self._bars is not None:
             if worker in self._rows:
@@ -101,13 +101,13 @@ class RunProgress:
             detail = render.count_detail(now.done, now.total, now.what, now.seconds)
             self._bars.update(self._rows[event.worker], completed=now.done, total=now.total, detail=detail)
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if self._bars is not None:
             self._bars.console.print(render.printable(text), markup=False, highlight=False, soft_wrap=True)
         else:
             render.message(text)
 
-    def _place(self) -> str:
+    def _index(self) -> str:
         """Return for example "[3/12]", of an item that finishes now: it is counted by the event that follows."""
         return f"[{self._progress.done + self._progress.failed + 1}/{self._progress.total}]"
 
@@ -115,8 +115,6 @@ class RunProgress:
         """Return for example ", 2.4 a minute, 12:30 left", judged by the items of this call."""
         if finished is None:
             finished = self._progress.done + self._progress.failed + 1
-        count, seconds = finished - self._before, time.perf_counter() - self._started
-        if count < 1:
-            return ""
-        left = round((self._progress.total - finished) * seconds / count)
-        return f", {60 * count / seconds:.1f} a minute, {left // 60}:{left % 60:02d} left"
+        count, seconds = finished - self._num_resumed, time.perf_counter() - self._started
+        rate, left = render.rate_and_time_left(count, self._progress.total - finished, seconds)
+        return f", {60 * rate:.1f} a minute, {left}" if left else ""

@@ -1,4 +1,4 @@
-"""`videoxl runs`: look at a run over many items."""
+"""`videoxl runs`: the state of a run over many items."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,18 +9,16 @@ from videoxl.runs.state import RunState, state
 
 from . import options, render
 
-app = typer.Typer(help="Look at runs over many videos or questions.", no_args_is_help=True)
+app = typer.Typer(help="Show the state of runs over many items.", no_args_is_help=True)
 
 
 @app.command("show")
 def show_run(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder that the run writes to.", show_default=False)
-    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the run.", show_default=False)],
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show how far a run is, while it goes on or later, and what failed."""
+    """Show how far a run is, and what failed. It may still be running, or be over."""
     with render.error_boundary(debug):
         now = state(folder)
         if json:
@@ -48,7 +46,7 @@ def show_run(
 def _process(now: RunState) -> str:
     if now.process is not None:
         return f"{now.process[0]} on {now.process[1]}"
-    return "none: it was stopped, and the same command goes on" if now.waiting else "none: it has ended"
+    return "none: it was stopped, and the same command resumes it" if now.waiting else "none: it has ended"
 
 
 def _as_dict(now: RunState) -> dict[str, object]:

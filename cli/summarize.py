@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoxl.checkpoints.hub import BUNDLED
 from videoxl.errors import QuestionError, RunError
 from videoxl.options import AnswerOptions, MemoryOptions
 from videoxl.timestamps import format_timestamp
 
 from . import options, render
-from .memory_request import HINT
+from .model_hint import show_hint, warn_meaningless
 from .options import Dtype, SamplingMode
 
 if TYPE_CHECKING:
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
     from videoxl.runs.state import Failure
     from videoxl.tasks.summarize.inputs import Inputs, Source
 
-WATCH, ANSWER = MemoryOptions(), AnswerOptions()
-MODE = SamplingMode(WATCH.mode)
-_SHOWN = 60  # characters of a summary in the table
-_NAMED = 3  # of many inputs, in a message
+MEMORY, ANSWER = MemoryOptions(), AnswerOptions()
+MODE = SamplingMode(MEMORY.mode)
+_SUMMARY_WIDTH = 60  # characters of a summary in the table
+_MAX_NAMES = 3  # of many inputs, in a message
 
 
 class Engine(StrEnum):
@@ -48,40 +47,50 @@ def summarize(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUTS...",
-            help='Video files, folders, patterns such as "talks/*.mp4", or manifests (.jsonl, .csv).',
+            metavar="INPUT",
+            help='Video files, folders, patterns such as "talks/*.mp4", or lists of videos (.jsonl, .csv).',
             show_default=False,
         ),
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="DIR", file_okay=False, help="The folder of the run.", show_default=False),
-    ],
-    formats: Annotated[
-        list[Format] | None,
         typer.Option(
-            "--format",
-            help="Also write each summary as Markdown, WebVTT chapters or a list of chapters; repeat it for more. "
-            "results.jsonl is always written.",
+            "--out",
+            "-o",
+            metavar="DIR",
+            file_okay=False,
+            help="Folder of the run: results, report, state.",
             show_default=False,
         ),
-    ] = None,
+    ],
     task: Annotated[
         str,
         typer.Option(
             "--task",
-            metavar="summary|anomalies|ads|QUESTION",
-            help="Describe chapters and the whole; find what is abnormal, or advertisements; or answer a question, in "
-            "words or from @FILE, about every video and say where that is seen.",
+            metavar="summary|anomalies|ads|QUESTION|@FILE",
+            help="Summarise each video and its chapters; find anomalies, or ads; or answer a question about each video "
+            "and find where that is seen.",
         ),
     ] = "summary",
+    model: options.ModelName = "videoxl-nano",
+    max_frames: options.MaxFrames = MEMORY.max_frames,
+    fps: options.Fps = MEMORY.fps,
+    sampling: options.Sampling = MODE,
+    video_stream: options.VideoStream = MEMORY.video_stream,
+    ratio: options.Ratio = str(MEMORY.ratio),
+    device: options.Device = "auto",
+    dtype: options.DtypeOption = Dtype.auto,
+    max_memory: options.MaxMemory = None,
+    max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
     prompt: Annotated[
         str | None,
         typer.Option(
             "--prompt",
             metavar="TEXT|@FILE",
-            help="Ask this about the whole; {chapters} in a summary, else {spans}, stands for their list.",
+            help="Prompt for the whole video. {chapters} stands for the list of chapters in a summary, {spans} for "
+            "what was found in the other tasks.",
             show_default=False,
+            rich_help_panel=options.ANSWER,
         ),
     ] = None,
     chapter_prompt: Annotated[
@@ -89,9 +98,10 @@ def summarize(
         typer.Option(
             "--chapter-prompt",
             metavar="TEXT|@FILE",
-            help="Ask this about each chapter of a summary; with anomalies and ads, about each part of a chapter, to "
-            "be answered yes or no.",
+            help="Prompt for each chapter of a summary; with anomalies and ads a yes-or-no question about each part "
+            "of a chapter.",
             show_default=False,
+            rich_help_panel=options.ANSWER,
         ),
     ] = None,
     span_prompt: Annotated[
@@ -99,62 +109,103 @@ def summarize(
         typer.Option(
             "--span-prompt",
             metavar="TEXT|@FILE",
-            help="Ask this about each span that is found, in place of what there is to see, or of the question.",
+            help="Prompt for each span that is found, instead of a description of it, or of the question.",
             show_default=False,
+            rich_help_panel=options.ANSWER,
         ),
     ] = None,
-    model: options.ModelName = "videoxl-nano",
-    max_frames: options.MaxFrames = WATCH.max_frames,
-    fps: options.Fps = WATCH.fps,
-    ratio: options.Ratio = str(WATCH.ratio),
-    sampling: options.Sampling = MODE,
-    video_stream: options.VideoStream = WATCH.video_stream,
-    device: options.Device = "auto",
+    formats: Annotated[
+        list[Format] | None,
+        typer.Option(
+            "--format",
+            metavar="|".join(Format),
+            help="Also write each summary as Markdown, WebVTT chapters or a list of chapters; give it again for more "
+            "formats. results.jsonl is always written.",
+            show_default=False,
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
+    ordered: Annotated[
+        bool,
+        typer.Option(
+            "--ordered",
+            metavar=options.FLAG,
+            help="At the end, sort results.jsonl by the order of the inputs.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = False,
+    self_contained: Annotated[
+        bool,
+        typer.Option(
+            "--self-contained",
+            metavar=options.FLAG,
+            help="At the end, put the pictures into report.html, so that it can be sent as one file.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = False,
+    json: options.JsonOutput = False,
+    quiet: options.Quiet = False,
     workers: options.Workers = None,
     engine: Annotated[
-        Engine, typer.Option("--engine", help="Processes of this machine, or actors on a Ray cluster.")
+        Engine,
+        typer.Option(
+            "--engine",
+            metavar="|".join(Engine),
+            help="Run workers as processes on this machine, or as actors on a Ray cluster.",
+            rich_help_panel=options.RUN,
+        ),
     ] = Engine.local,
     address: Annotated[
         str | None,
         typer.Option(
             "--address",
             metavar="HOST:PORT|auto",
-            help="Of the Ray cluster, on one of its nodes; without it, Ray is started on this machine.",
+            help="Address of the Ray cluster; without it, Ray starts on this machine.",
             show_default=False,
+            rich_help_panel=options.RUN,
         ),
     ] = None,
     item_timeout: options.ItemTimeout = None,
-    max_memory: options.MaxMemory = None,
-    dtype: options.DtypeOption = Dtype.auto,
-    max_new_tokens: options.MaxNewTokens = ANSWER.max_new_tokens,
     retries: Annotated[
-        int, typer.Option("--retries", min=0, help="Try a video again so often with which a process came to its end.")
+        int,
+        typer.Option(
+            "--retries",
+            min=0,
+            metavar="N",
+            help="Try a video again this often when its process dies.",
+            rich_help_panel=options.RUN,
+        ),
     ] = 2,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also try what failed before.")] = False,
-    retry_changed: Annotated[
-        bool, typer.Option("--retry-changed", help="Also summarise again videos whose file has changed since.")
-    ] = False,
-    ordered: Annotated[
-        bool, typer.Option("--ordered", help="At the end, put results.jsonl in the order of the inputs.")
-    ] = False,
-    self_contained: Annotated[
+    retry_failed: Annotated[
         bool,
-        typer.Option("--self-contained", help="At the end, put the pictures into report.html, to send it as one file."),
+        typer.Option(
+            "--retry-failed",
+            metavar=options.FLAG,
+            help="Also try again what failed before.",
+            rich_help_panel=options.RUN,
+        ),
     ] = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    retry_changed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-changed",
+            metavar=options.FLAG,
+            help="Also do videos again whose file has changed since.",
+            rich_help_panel=options.RUN,
+        ),
+    ] = False,
+    debug: options.DebugRun = False,
 ) -> None:
     """Summarise videos and their chapters into DIR, or find something in them.
 
-    The same command goes on where it was stopped. A video that fails does not stop the others: the reasons are in
-    failures.jsonl, and the exit status is 1. `videoxl runs show DIR` tells how far it is. DIR/report.html shows all of
-    it, with pictures, from the first video on.
+    DIR/report.html shows the results with pictures, from the first video on. A run that was stopped resumes with the
+    same command, and `videoxl runs show DIR` shows how far it is. A video that fails does not stop the others: the
+    reasons are in DIR/failures.jsonl, and the exit status is 1.
     """
     with render.error_boundary(debug), contextlib.ExitStack() as opened:
         if address is not None and engine is not Engine.ray:
-            raise typer.BadParameter("--address is of a Ray cluster: it needs --engine ray.")
-        watching = MemoryOptions(
+            raise typer.BadParameter("--address is the address of a Ray cluster: it needs --engine ray.")
+        memory_options = MemoryOptions(
             max_frames, fps, options.parse_ratio(ratio), mode=sampling.value, video_stream=video_stream
         )
         from videoxl.tasks.summarize.inputs import read_inputs
@@ -179,12 +230,16 @@ def summarize(
         name = Preview(folder).config.name
         with _usage():
             prompts = load_prompts(name, task, chapter_prompt, span_prompt, prompt)
-        answering = AnswerOptions(max_new_tokens)
-        job = SummaryJob(folder, model, prompts, dtype.value, watching, answering, task=task, max_memory=max_memory)
+        answer_options = AnswerOptions(max_new_tokens)
+        job = SummaryJob(
+            folder, model, prompts, dtype.value, memory_options, answer_options, task=task, max_memory=max_memory
+        )
         if not quiet:
-            _say_left_out(found)
-        if name in BUNDLED:
-            _say_limits(task, task in JUDGED and chapter_prompt is None, quiet)
+            _show_skipped(found)
+        if task in JUDGED and chapter_prompt is None:
+            warn_meaningless(name, task)
+        else:
+            show_hint(name, quiet)
         backend = None
         if engine is Engine.ray:
             from videoxl.runs.ray_backend import RayBackend
@@ -192,7 +247,7 @@ def summarize(
             backend = opened.enter_context(contextlib.closing(RayBackend(address, device, workers)))
         texts = {each.value for each in formats or []} - {Format.jsonl.value}
         changed = changed_sources(found.sources, out)
-        _say_changed(changed, retry_changed)
+        _show_changed(changed, retry_changed)
         with RunProgress(not quiet, "videos") as display:
             done = summarize_all(
                 found.sources,
@@ -228,36 +283,24 @@ def summarize(
 
 @contextlib.contextmanager
 def _usage() -> Iterator[None]:
-    """ItemContext errors in what was asked for into usage errors."""
+    """Turn errors in what was asked for into usage errors."""
     try:
         yield
     except (RunError, QuestionError) as error:
         raise typer.BadParameter(f"{error}. {error.advice}") from None
 
 
-def _say_limits(task: str, means_nothing: bool, quiet: bool) -> None:
-    """Say what the bundled model is good for, and that it is not what is asked."""
-    if not means_nothing:
-        if not quiet:
-            render.message(HINT)
-    else:
-        render.message(
-            f"warning: videoxl-nano knows only cards: what it says about {task} means nothing. "
-            "Use a published checkpoint: --model video-xl-7b"
-        )
-
-
-def _say_left_out(found: "Inputs") -> None:
+def _show_skipped(found: "Inputs") -> None:
     for what, names in (
-        ("passed over, no videos", found.passed_over),
-        ("passed over, cannot be read", found.unreadable),
+        ("skipped, not a video", found.passed_over),
+        ("skipped, cannot be read", found.unreadable),
         ("given more than once, done once", found.repeated),
     ):
         if names:
             render.message(f"{what}: {_first(names)}")
 
 
-def _say_changed(changed: "Sequence[Source]", again: bool) -> None:
+def _show_changed(changed: "Sequence[Source]", again: bool) -> None:
     if changed:
         names = _first([source.id for source in changed])
         render.message(
@@ -268,8 +311,8 @@ def _say_changed(changed: "Sequence[Source]", again: bool) -> None:
 
 
 def _first(names: "Sequence[str]") -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _show(rows: list[dict[str, Any]], failures: "Sequence[Failure]", counted: str) -> None:
@@ -288,7 +331,7 @@ def _show(rows: list[dict[str, Any]], failures: "Sequence[Failure]", counted: st
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
+    return line if len(line) <= _SUMMARY_WIDTH else f"{line[: _SUMMARY_WIDTH - 1]}…"
 
 
 def _result(done: "RunSummary", out: Path, changed: int, failures: "Sequence[Failure]") -> dict[str, Any]:

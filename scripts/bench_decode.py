@@ -18,7 +18,7 @@ import torch
 from videoxl.checkpoints.hub import checkpoint_folder
 from videoxl.checkpoints.tokenizer import load_tokenizer
 from videoxl.config import LanguageConfig, ModelConfig, Preprocessing, VisionConfig
-from videoxl.engine.answer import stream_answer
+from videoxl.engine.answer import AnswerRequest, stream_answer
 from videoxl.memory.value import VisualMemory
 from videoxl.network.qwen2 import VSTQwen2
 from videoxl.options import AnswerOptions
@@ -57,7 +57,7 @@ def seconds_per_token(language: VSTQwen2, memory: VisualMemory, num_tokens: int)
     assert tokenizer is not None
     config = ModelConfig(language.config, VisionConfig(), Preprocessing(), window=64, name="random", eos_token_ids=())
     options = AnswerOptions(num_tokens + 1)
-    answer = stream_answer(language, tokenizer, config, memory, range(_QUESTION), options)
+    answer = stream_answer(AnswerRequest(language, tokenizer, config, memory, range(_QUESTION), options))
     marks = [time.perf_counter() for _, token in answer if token is not None]
     return [after - before for before, after in itertools.pairwise(marks)]
 

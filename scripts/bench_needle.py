@@ -18,7 +18,7 @@ from videoxl.tasks.needle.haystack_memories import HaystackMemories, Work
 from videoxl.tasks.needle.haystacks import Haystack
 from videoxl.tasks.needle.needles import BUNDLED, load_needles
 from videoxl.tasks.needle.synthetic import Synthetic
-from videoxl.video.sources import FrameArray, WithInserted
+from videoxl.video.sources import FrameArray, SourceWithInsertions
 
 DEPTHS = (0, 25, 50, 75, 100)
 
@@ -47,7 +47,7 @@ def main() -> None:
     middle = time.perf_counter()
     equal = True
     for (needle, place), memory in zip(cells, shared, strict=True):
-        source = WithInserted(frames, [needle.picture()], [place])
+        source = SourceWithInsertions(frames, [needle.picture()], [place])
         alone = model.memorize(source, max_frames=args.length, fps=None, ratio=args.ratio)
         equal &= all(torch.equal(a, b) for one, other in zip(memory.layers, alone.layers, strict=True)
                      for a, b in zip(one, other, strict=True))  # fmt: skip

@@ -54,6 +54,12 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def always_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is answered has evidence: a random model seldom looks at the video more than at its prompt."""
+    monkeypatch.setattr("videoxl.engine.evidence._MIN_ATTENTION", 0.0)
+
+
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """8 seconds, 10 frames per second; the frames show their numbers."""

@@ -23,6 +23,12 @@ class Example:
     text: str
     output: str | None
 
+    @property
+    def file(self) -> str | None:
+        """The name of the file that a program is to be saved as: its first line, for example `# job.py`."""
+        named = re.match(r"# (\w+\.py)\n", self.text)
+        return named and named[1]
+
 
 def blocks(page: Path, language: str) -> list[str]:
     """Return the text of all blocks in a language."""

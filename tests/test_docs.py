@@ -5,14 +5,17 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pages import PAGES, README, ROOT, blocks, check_output, commands, programs
+from pages import PAGES, README, ROOT, Example, blocks, check_output, commands, programs
 from typer.testing import CliRunner
 
 from videoxl.cli.main import app
 
+_QUICK = {"ask.md": 4, "summarize.md": 0}  # how many examples of a page are quick; of another page, all are
 _LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
@@ -55,23 +58,42 @@ def run(command: str) -> str:
     return CliRunner().invoke(app, shlex.split(last)[1:], input=given).output
 
 
+def examples_of_pages() -> list[Any]:
+    """Return the commands of each page as parameters; those that take long are a case of their own."""
+    cases = []
+    for page in PAGES:
+        examples = commands(page)
+        quick = _QUICK.get(page.name, len(examples))
+        if examples[:quick]:
+            cases.append(pytest.param(examples[:quick], id=page.name))
+        if examples[quick:]:
+            cases.append(pytest.param(examples[quick:], id=f"{page.name} from {quick + 1} on", marks=pytest.mark.slow))
+    return cases
+
+
 def test_there_are_pages_with_examples() -> None:
     names = {page.name for page in PAGES if commands(page)}
     assert names >= {"README.md", "ask.md", "memories.md", "summarize.md", "models.md"}
     assert {page.name for page in PAGES if programs(page)} >= {"README.md", "python.md", "architecture.md"}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
-def test_commands_print_what_the_page_shows(page: Path, folder: Path, first_output: str) -> None:
-    for example in commands(page):
+@pytest.mark.parametrize("examples", examples_of_pages())
+def test_commands_print_what_the_page_shows(examples: Sequence[Example], folder: Path, first_output: str) -> None:
+    for example in examples:
         assert example.output is not None
         check_output(example.output, run(example.text))
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if programs(page)], ids=lambda page: page.name)
-def test_programs_print_what_the_page_shows(page: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_programs_print_what_the_page_shows(
+    page: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(folder)
     names: dict[str, object] = {"__name__": page.stem}
     for example in programs(page):
+        if example.file is not None:
+            (folder / example.file).write_text(example.text, encoding="utf-8")
+            continue
         exec(compile(example.text, page.name, "exec"), names)
         printed = capsys.readouterr().out
         if example.output is not None:

@@ -31,7 +31,7 @@ def test_answers_cannot_be_asked_for_out_of_range(wrong: dict[str, float]) -> No
 
 @pytest.mark.parametrize("ratio", [0, -2, "many", 2.5])
 def test_what_is_no_ratio_is_refused(ratio: object) -> None:
-    with pytest.raises(BudgetError, match="is no ratio"):
+    with pytest.raises(BudgetError, match="ratio"):
         MemoryOptions(ratio=ratio)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .version import __version__
 
-_HOME = {
+_MODULE_OF = {
     "VideoXL": "model",
     "Answer": "model",
     "AnswerOptions": "options",
@@ -63,6 +63,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)

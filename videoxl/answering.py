@@ -10,18 +10,16 @@ from torch import Tensor
 
 from .checkpoints.fingerprint import fingerprint
 from .checkpoints.parts import Checkpoint
-from .config import ModelConfig
-from .engine.answer import Answer, Likelihood, likelihoods, stream_answer, whole_answer
+from .engine.answer import Answer, AnswerRequest, Likelihood, likelihoods, stream_answer, whole_answer
 from .engine.chat import Conversation
 from .engine.evidence import neutral_attention
 from .engine.generate import next_logits
-from .engine.text import Tokenizer, check_length, encode_question, encode_words
+from .engine.text import check_length, encode_question, encode_words
 from .engine.yes_no import yes_no_ids
 from .errors import MemoryFileError
 from .memory.edit import slice_memory
 from .memory.value import VisualMemory
 from .network.devices import cpu_threads, within_memory
-from .network.qwen2 import VSTQwen2
 from .options import AnswerOptions
 
 
@@ -58,11 +56,11 @@ class Answering:
 
         Args:
             memory: from `memorize`, with times.
-            start: seconds; what is before is left out.
-            end: seconds; what is from there on is left out.
+            start: seconds; the part before is left out.
+            end: seconds; the part from there on is left out.
 
         Raises:
-            MemoryFileError: nothing of it is in the range, it knows no times, or it was made by another model.
+            MemoryFileError: none of it is in the range, it has no times, or it was made by another model.
             BudgetError: the device's memory ran out.
         """
         self._check_memory(memory)
@@ -100,7 +98,7 @@ class Answering:
             BudgetError: the device's memory ran out. Raised by the iterator.
         """
         request = self._request(memory, question, options, changes)
-        return (piece for piece, _ in stream_answer(*request))
+        return (piece for piece, _ in stream_answer(request))
 
     def ask(
         self,
@@ -114,13 +112,13 @@ class Answering:
     ) -> Answer:
         """Return the whole answer with its evidence; the arguments and errors are those of `answer`.
 
-        `on_piece` is called with each piece of the answer as it is generated. `neutral`, from `neutral_attention`, need
-        not be found anew for every question about a memory.
+        `on_piece` is called with each piece of the answer as it is generated. `neutral`, from `neutral_attention`, is
+        the same for all questions about a memory: give it to compute it only once.
         """
-        return whole_answer(*self._request(memory, question, options, changes), on_piece, neutral=neutral)
+        return whole_answer(self._request(memory, question, options, changes), on_piece, neutral)
 
     def neutral_attention(self, memory: VisualMemory) -> np.ndarray:
-        """Return the attention that a question about nothing pays to a memory, which evidence is compared with.
+        """Return the attention that a neutral question pays to a memory, which evidence is compared with.
 
         Returns:
             float64 [slots].
@@ -150,7 +148,7 @@ class Answering:
             memory: from `memorize` or `condense`.
             question: in words.
             answers: in words or, where the model writes a text in other tokens than it is read in, as those tokens;
-                the end marker is added to each, so that the beginning of another is told from it.
+                the end marker is added to each, so that it differs from the beginning of a longer answer.
 
         Raises:
             QuestionError: the question or an answer is empty, or they are too long.
@@ -175,7 +173,7 @@ class Answering:
 
         Raises:
             QuestionError: the question is empty or too long.
-            CheckpointError: the tokenizer does not tell the two words apart.
+            CheckpointError: the tokenizer writes the two words as the same tokens.
             MemoryFileError: the memory was made by another model.
             BudgetError: the device's memory ran out.
         """
@@ -189,13 +187,12 @@ class Answering:
 
     def _request(
         self, memory: VisualMemory, question: str, options: AnswerOptions | None, changes: dict[str, Any]
-    ) -> tuple[VSTQwen2, Tokenizer, ModelConfig, VisualMemory, list[int], AnswerOptions]:
-        """Return the arguments of `stream_answer` and `whole_answer`, after checking them."""
+    ) -> AnswerRequest:
         options = replace(options or AnswerOptions(), **changes)
         self._check_memory(memory)
         question_ids = self._question_ids(memory, question, options.max_new_tokens)
         assert self.tokenizer is not None  # encoding the question needed it
-        return self.language, self.tokenizer, self.config, memory, question_ids, options
+        return AnswerRequest(self.language, self.tokenizer, self.config, memory, question_ids, options)
 
     def _question_ids(self, memory: VisualMemory, question: str, num_answer: int) -> list[int]:
         question_ids = encode_question(self.tokenizer, self.config.prompt, question)
@@ -206,17 +203,17 @@ class Answering:
         if memory.fingerprint != self.fingerprint:
             raise MemoryFileError(
                 f"this memory was made by another model than {self.config.name}",
-                "Watch the video again with this model.",
+                "Make the memory again with this model.",
             )
         for (keys, _), layer in zip(memory.layers, self.language.layers, strict=False):
             weight = layer.self_attn.o_proj.weight
             if keys.dtype != weight.dtype:
                 raise MemoryFileError(
                     f"this memory is in {keys.dtype}, the model in {weight.dtype}",
-                    "Load the model with that dtype, or watch the video again.",
+                    "Load the model with that dtype, or make the memory again.",
                 )
             if keys.device != weight.device:
                 raise MemoryFileError(
                     f"this memory is on {keys.device}, the model on {weight.device}",
-                    "Load the model on that device, or watch the video again.",
+                    "Load the model on that device, or make the memory again.",
                 )

@@ -45,7 +45,7 @@ class LanguageConfig:
             number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
             whole = isinstance(value, int) or field.type is float
             if field.type is not bool and not (number and whole):
-                raise CheckpointError(f"{field.name} is {value!r}, which is no size", _ADVICE)
+                raise CheckpointError(f"{field.name} is {value!r}, which is not a valid size", _ADVICE)
         if self.hidden_size % self.num_attention_heads or self.num_attention_heads % self.num_key_value_heads:
             heads = f"{self.num_attention_heads} heads, {self.num_key_value_heads} of them for keys"
             raise CheckpointError(f"a hidden_size of {self.hidden_size} does not split into {heads}", _ADVICE)
@@ -96,7 +96,7 @@ class VisionConfig:
 
     def __post_init__(self) -> None:
         for wrong, problem in (
-            (self.image_size % self.patch_size, f"image_size {self.image_size} is no multiple of {self.patch_size}"),
+            (self.image_size % self.patch_size, f"image_size {self.image_size} is not a multiple of {self.patch_size}"),
             (self.hidden_size % self.num_attention_heads, f"hidden_size {self.hidden_size} does not split into heads"),
             (
                 self.hidden_act not in ("quick_gelu", "gelu"),
@@ -176,7 +176,7 @@ class ModelConfig:
         name: what the model calls itself.
         prompt: the chat around a question, with `<image>` where the video goes and `{question}`.
         eos_token_ids: tokens that end an answer.
-        repetition_penalty: applied to answers unless the caller says otherwise; 1.0 is none.
+        repetition_penalty: applied to answers unless the caller chooses another; 1.0 has no effect.
     """
 
     language: LanguageConfig

@@ -9,8 +9,8 @@ class VideoXLError(Exception):
     """Base of the errors that the command line shows without a traceback.
 
     Args:
-        problem: one line that names the file or value and says what is wrong with it.
-        advice: one line that says what the user can do.
+        problem: one line that names the file or value and what is wrong with it.
+        advice: one line with what the user can do about it.
     """
 
     def __init__(self, problem: str, advice: str) -> None:
@@ -39,7 +39,7 @@ class DamagedMemoryError(MemoryFileError):
 
 
 class CacheError(MemoryFileError):
-    """The cache of memories cannot be used; all that needs none still works."""
+    """The cache of memories cannot be used; what does not need it still works."""
 
 
 class BudgetError(VideoXLError):
@@ -47,22 +47,22 @@ class BudgetError(VideoXLError):
 
 
 class OutOfMemoryError(BudgetError):
-    """The device's memory, or the machine's, ran out while it was worked with."""
+    """The device's memory, or the machine's, ran out during the work."""
 
 
 class QuestionError(VideoXLError):
-    """A question is empty, no text, or too long."""
+    """A question is empty, not valid text, or too long."""
 
 
 class RunError(VideoXLError):
-    """A run over many items cannot start or go on."""
+    """A run over many items cannot start or continue."""
 
 
 def check_not_empty(question: str) -> None:
-    """Raise QuestionError if there is no question in words; here, so that commands can ask before they import torch."""
+    """Raise QuestionError if a question is empty or not valid text; commands call it before they import torch."""
     if not question.strip():
         raise QuestionError("the question is empty", 'Ask something, for example "What word is written on the card?".')
     try:
         question.encode()
     except UnicodeEncodeError:  # from a terminal or a file in another encoding, or from JSON such as "\ud800"
-        raise QuestionError("the question is no text in UTF-8", "Write it in UTF-8.") from None
+        raise QuestionError("the question is not valid UTF-8 text", "Write it in UTF-8.") from None

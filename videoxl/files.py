@@ -1,4 +1,4 @@
-"""Writing files so that whoever looks sees the old one or the whole new one, also after a crash."""
+"""Atomic writes: a reader sees the old file or the whole new one, also after a crash. Paths, assets and digests."""
 
 import contextlib
 import hashlib
@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-# Files of up to so many pieces are hashed whole; of larger ones, pieces from the first to the last, evenly spaced.
+# Files of up to this many pieces are hashed whole; of larger ones, pieces from the first to the last, evenly spaced.
 _PIECES = 16
 _PIECE_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Give a binary file to write to; it takes the place of `path` once the block ends without an error.
+    """Give a binary file to write to; it replaces `path` once the block ends without an error.
 
     Raises:
         OSError: the folder does not exist or cannot be written to, or the disk is full; the old file is still there.
@@ -37,7 +37,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def replace_file(temporary: Path, path: Path) -> None:
-    """Let a finished file take the place of another, in the same folder, so that a power loss leaves one of the two."""
+    """Replace a file by a finished one in the same folder, so that a power loss leaves one of the two."""
     temporary.chmod(0o666 & ~_umask())  # temporary files are private
     descriptor = os.open(temporary, os.O_RDWR)
     try:
@@ -49,7 +49,7 @@ def replace_file(temporary: Path, path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make sure that the names of new files in a folder are on the disk."""
+    """Make sure that the names of new files in a folder are on disk."""
     if os.name == "posix":  # elsewhere a folder cannot be opened, and its entry is written with the file
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -67,10 +67,10 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def local_path(path: str | os.PathLike[str]) -> str:
-    """Return the path that a file URL stands for, such as "file:///films/a%20b.mp4"; a path is returned as it is.
+    """Return the path that a file URL names, such as "file:///films/a%20b.mp4"; a path is returned as it is.
 
     Also "file://localhost/films/a.mp4" and "file:/films/a.mp4" (RFC 8089). A URL with another host is
-    no path, and returned as it is.
+    not a local path, and returned as it is.
     """
     name = os.fspath(path)
     match = re.fullmatch(r"file:(?://(?:localhost)?)?(/(?!/).*)", name, re.IGNORECASE | re.DOTALL)
@@ -97,7 +97,7 @@ def sampled_digest(path: str | os.PathLike[str], size: int | None = None) -> str
 
     Args:
         path: of the file.
-        size: take its first so many bytes for all of it; None for all that there are.
+        size: number of bytes from its beginning that count; None for all.
 
     Raises:
         OSError: it cannot be read.

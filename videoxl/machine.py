@@ -1,4 +1,4 @@
-"""What this process may use of the machine, also inside a container with limits of its own, and how others ended."""
+"""What this process may use of the machine, also in a container with limits of its own, and how processes ended."""
 
 import math
 import os
@@ -24,10 +24,10 @@ def num_cores() -> int:
 
 
 class CoreMeter:
-    """Tells how many cores are free: idle, or used by this process itself.
+    """Measures how many cores are free: idle, or used by this process itself.
 
-    Two threads on one busy core are many times slower than one, so what others use must not be counted on. The system
-    is asked at most four times a second: it may be wanted for every token.
+    Two threads on one busy core are many times slower than one, so cores that others use must not count. The system
+    is queried at most four times a second: the number may be needed for every token.
 
     Attributes:
         num_cores: cores that this process may use, as of the last reading.
@@ -40,7 +40,7 @@ class CoreMeter:
         self._last = self._read()
 
     def num_free(self) -> int:
-        """Return the free cores since the last time that was asked, at least one; all, where that is not known."""
+        """Return the free cores since the last reading, at least one; all, where that is not known."""
         if self._last is None or time.monotonic() - self._last[0] < self._SECONDS:
             return self._free
         now = self._read()
@@ -128,7 +128,7 @@ def _text(path: Path) -> str:
 
 
 def describe_exit(code: int) -> str:
-    """Return in words how a process ended, from its exit code: negative ones are signals."""
+    """Return a description of how a process ended, from its exit code: negative ones are signals."""
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}"
     return f"ended with exit code {code}"

@@ -42,7 +42,7 @@ VideoInput = str | os.PathLike[str] | FrameSource | np.ndarray
 
 
 class VideoXL(Answering):
-    """A model that watches videos and answers questions about them; for the answers see `Answering`.
+    """A model that memorizes videos and answers questions about them; for the answers see `Answering`.
 
     Args:
         checkpoint: its parts; `from_pretrained` loads them by name.
@@ -101,8 +101,8 @@ class VideoXL(Answering):
         Args:
             frames: uint8 RGB [t, h, w, 3] of any size.
             batch: frames that go through the vision tower at a time; None is what suits the device.
-            on_features: called with what the tower sees in them, before it is projected, [t, grid * grid, width]; it
-                knows more of the picture than the language model is told.
+            on_features: called with what the tower sees in them, before it is projected, [t, grid * grid, width];
+                these features hold more of the picture than the visual tokens do.
 
         Returns:
             [t, p, hidden] in the model's dtype.
@@ -142,14 +142,14 @@ class VideoXL(Answering):
             tokens: [n, hidden] or [t, p, hidden].
             ratio: visual tokens per VST, one of `config.ratios`; "auto" is the smallest that fits; or a policy.
             prefix_ids: tokens before the video; None is the chat prompt's. May be empty.
-            times: seconds of each frame or of each visual token, so that the memory knows what its slots cover.
+            times: seconds of each frame or of each visual token, so that the memory has the times that its slots cover.
             window: visual tokens in a full window, if not the model's own.
             reserved_slots: slots to leave for a question and its answer.
             on_window: see `Condenser`.
 
         Raises:
             BudgetError: the model has no such ratio, the video does not fit, or the device's memory ran out.
-            ValueError: there are neither as many times as frames nor as many as visual tokens.
+            ValueError: the number of times is neither that of frames nor that of visual tokens.
         """
         num_tokens = tokens.shape[:-1].numel()
         if times is not None and len(times) not in (len(tokens), num_tokens):
@@ -160,9 +160,9 @@ class VideoXL(Answering):
             budget = Budget(self.config, len(prefix_ids), reserved_slots, self.free_slots())
             policy = ratio if isinstance(ratio, RatioPolicy) else budget.choose(num_tokens, ratio)
             capacity = budget.check(num_tokens, policy, window).positions
-            watching = self._new_builder(policy, window, capacity, prefix_ids, on_window)
-            watching.feed(tokens.to(self.device, self.dtype), times)
-            memory = watching.finish()
+            builder = self._new_builder(policy, window, capacity, prefix_ids, on_window)
+            builder.feed(tokens.to(self.device, self.dtype), times)
+            memory = builder.finish()
         return replace(memory, num_frames=len(tokens)) if tokens.ndim == 3 else memory
 
     def plan(
@@ -173,7 +173,7 @@ class VideoXL(Answering):
         reserved_slots: int = DEFAULT_RESERVED_SLOTS,
         **changes: Any,
     ) -> MemoryPlan:
-        """Return what watching a video would read and need, after checking that it fits; nothing is decoded.
+        """Return what memorizing a video would read and need, after checking that it fits; nothing is decoded.
 
         Args:
             video: a path, a `Video` or another source of frames, or frames uint8 RGB [t, h, w, 3].
@@ -199,7 +199,7 @@ class VideoXL(Answering):
         on_progress: Callable[[Progress], None] | None = None,
         **changes: Any,
     ) -> VisualMemory:
-        """Return the memory of a video, read as a stream: decoding goes on while chunks are condensed.
+        """Return the memory of a video, read as a stream: decoding continues while chunks are condensed.
 
         Args:
             video: what `plan` takes, or a plan.
@@ -238,7 +238,7 @@ class VideoXL(Answering):
         stream: FrameStream | None = None,
         on_features: Callable[[Tensor], None] | None = None,
     ) -> MemoryResult:
-        """Watch as planned, and return the memory, the seconds it took and what was damaged.
+        """Make the planned memory, and return it with the seconds it took and what was damaged.
 
         Args:
             plan: from `plan`, or made without weights.
@@ -252,23 +252,23 @@ class VideoXL(Answering):
         """
         try:
             record = video_record(plan)
-            watching = self.memory_builder(plan)
+            builder = self.memory_builder(plan)
         except BaseException:
             if stream is not None:
                 stream.__exit__()
             raise
-        return self._read(plan, watching, stream, on_progress, on_features).of(record, plan.options)
+        return self._read(plan, builder, stream, on_progress, on_features).with_source(record, plan.options)
 
     def extend_memory(
         self, plan: MemoryPlan, memory: VisualMemory, on_progress: Callable[[Progress], None] | None = None
     ) -> MemoryResult:
-        """Watch as planned, as `memorize_plan` does, but take from a memory the windows that it has already.
+        """Make the planned memory, as `memorize_plan` does, but reuse the windows that an earlier memory has.
 
-        The result is that of watching all of it, but for the rounding of frames that are encoded in other batches. What
-        is taken are the full windows of those first frames that are the same in the plan. With sampling "fixed-rate"
+        The result is that of reading the whole video, but for the rounding of frames that are encoded in other batches.
+        Reused are the full windows of those first frames that are the same in the plan. With sampling "fixed-rate"
         these are nearly all, until the file is too long for its rate; with "uniform" the frames may be others when the
-        file has grown, and then all are read; so they are where the memory is of another revision. A damaged
-        frame that was left out ends what is taken. Warnings are about what is read now.
+        file has grown, and then all are read, as they are where the memory is of another revision. Nothing is reused
+        after a damaged frame that was left out. Warnings are about what is read now.
 
         Args:
             plan: of a video file, as it is now.
@@ -278,8 +278,8 @@ class VideoXL(Answering):
         Raises:
             VideoError: the video cannot be read.
             BudgetError: the video does not fit the device's free memory, or that ran out.
-            MemoryFileError: the memory was made by another model, or of another file, or what it is of is no more what
-                the file begins with.
+            MemoryFileError: the memory was made by another model, or of another file, or the file no longer begins with
+                what the memory is of.
         """
         self._check_memory(memory)
         plan = plan.within(self.free_slots())
@@ -288,13 +288,13 @@ class VideoXL(Answering):
             return self.memorize_plan(plan, on_progress)
         rest, record = plan.after(known.num_frames), video_record(plan)
         if not len(rest):  # the file is the same
-            return MemoryResult(known, dict.fromkeys(STAGES, 0.0), known.warnings).of(record, plan.options)
-        return self._read(rest, self.memory_builder(rest, known), None, on_progress).of(record, plan.options)
+            return MemoryResult(known, dict.fromkeys(STAGES, 0.0), known.warnings).with_source(record, plan.options)
+        return self._read(rest, self.memory_builder(rest, known), None, on_progress).with_source(record, plan.options)
 
     def _read(
         self,
         plan: MemoryPlan,
-        watching: MemoryBuilder,
+        builder: MemoryBuilder,
         stream: FrameStream | None,
         on_progress: Callable[[Progress], None] | None,
         on_features: Callable[[Tensor], None] | None = None,
@@ -302,14 +302,14 @@ class VideoXL(Answering):
         with within_memory(self.device):
             stream = stream or plan.open()
             encode = functools.partial(self.encode_frames, on_features=on_features)
-            return build_memory(stream, encode, watching, len(plan), self.device, on_progress)
+            return build_memory(stream, encode, builder, len(plan), self.device, on_progress)
 
     def memory_builder(self, plan: MemoryPlan, memory: VisualMemory | None = None) -> MemoryBuilder:
-        """Return a beginning that takes visual tokens as they come, and that can be forked.
+        """Return a builder that takes visual tokens as they come, and that can be forked.
 
         Args:
-            plan: what is to come.
-            memory: go on from this one, which stays as it is; None begins with the chat's prompt.
+            plan: what it will be fed.
+            memory: extend this one, which stays as it is; None begins with the chat's prompt.
 
         Raises:
             BudgetError: it does not fit the model's positions or the device's free memory.
@@ -323,7 +323,7 @@ class VideoXL(Answering):
             if memory.revision != MEMORY_REVISION:
                 raise MemoryFileError(
                     f"this memory is of revision {memory.revision}, those of this videoxl are of {MEMORY_REVISION}",
-                    "Ask it as it is, or watch the video again.",
+                    "Ask it as it is, or make the memory again.",
                 )
         plan = plan.within(self.free_slots(), None if memory is None else memory.length)
         before = memory or encode_prefix(self.tokenizer, self.config.prompt)

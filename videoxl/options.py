@@ -1,4 +1,4 @@
-"""What can be chosen about watching and answering: the one place of defaults, for Python, commands and settings."""
+"""Options of memorizing and answering: the only definition of defaults, for Python, commands and settings."""
 
 import math
 import re
@@ -17,8 +17,8 @@ class MemoryOptions:
     """Which frames of a video are read, and how hard they are condensed.
 
     Args:
-        max_frames: at most so many frames are read.
-        fps: at most so many frames per second of video; None for no limit.
+        max_frames: the largest number of frames to read.
+        fps: the largest number of frames per second of video; None for no limit.
         ratio: visual tokens per VST, one of the model's; "auto" is the smallest that fits.
         start: seconds; the part before is left out.
         end: seconds; the part from there on is left out.
@@ -27,8 +27,8 @@ class MemoryOptions:
         video_stream: index of the stream that is read of a file with several; None for FFmpeg's choice.
 
     Raises:
-        BudgetError: the ratio is none.
-        VideoError: there is no such mode.
+        BudgetError: the ratio is not valid.
+        VideoError: the mode is not known.
     """
 
     max_frames: int = 1024
@@ -41,7 +41,7 @@ class MemoryOptions:
 
     def __post_init__(self) -> None:
         if self.ratio != "auto" and not (isinstance(self.ratio, int) and self.ratio > 0):
-            raise BudgetError(f"ratio {self.ratio!r} is no ratio", "Use auto, or a whole number.")
+            raise BudgetError(f"ratio {self.ratio!r} is not valid", "Use auto, or a whole number above 0.")
         check_mode(self.mode)
 
 
@@ -50,11 +50,11 @@ class ChapterOptions:
     """Where a video is cut into chapters.
 
     Args:
-        sharpness: standard deviations above the mean by which a change must stand out; less gives more chapters.
-        min_depth: a change must also be at least so deep, of up to 4, so that a scene that goes on is one chapter.
-        min_seconds: no chapter is shorter, unless the video is.
-        brief_seconds: what is shown no longer than this and goes away again begins no chapter.
-        max_chapters: at most so many; the clearest boundaries are kept.
+        sharpness: standard deviations above the mean by which a change must exceed it; less gives more chapters.
+        min_depth: a change must also be at least so deep, of up to 4, so that a continuous scene is one chapter.
+        min_seconds: the shortest chapter, unless the whole video is shorter.
+        brief_seconds: what is shown no longer than this and then disappears does not begin a chapter.
+        max_chapters: the largest number of chapters; the clearest boundaries are kept.
     """
 
     sharpness: float = 1.0
@@ -66,13 +66,13 @@ class ChapterOptions:
 
 @dataclass(frozen=True)
 class SpanOptions:
-    """Where in a video something is found that is looked for.
+    """How time spans that match a description are found in a video.
 
     Args:
         part_seconds: chapters are judged in parts that are no longer, so that what is short can be found.
         part_frames: unless they would have fewer frames.
         min_spread: how far the surest yes must be above the usual answer, in log-probability, for answers to differ.
-        max_spans: at most so many; the surest are kept.
+        max_spans: the largest number of spans; the surest are kept.
     """
 
     part_seconds: float = 15.0
@@ -86,11 +86,11 @@ class AnswerOptions:
     """How an answer is generated.
 
     Args:
-        max_new_tokens: at most so many tokens.
+        max_new_tokens: the largest number of tokens.
         temperature: 0 takes the likeliest token; above, tokens are drawn.
         top_k: draw from the k likeliest only; 0 is all.
         top_p: draw from the likeliest tokens that together have this probability.
-        repetition_penalty: divides the score of tokens that occurred before; 1.0 is none, None the checkpoint's own.
+        repetition_penalty: divides the score of tokens that occurred before; 1.0 has no effect, None is the model's.
         seed: of the draw; None draws differently each time.
 
     Raises:
@@ -107,9 +107,9 @@ class AnswerOptions:
     def __post_init__(self) -> None:
         penalty = self.repetition_penalty
         for wrong, problem in (
-            (not _whole(self.max_new_tokens, 1), f"max_new_tokens {self.max_new_tokens}"),
+            (not _is_whole(self.max_new_tokens, 1), f"max_new_tokens {self.max_new_tokens}"),
             (not 0 <= self.temperature < math.inf, f"temperature {self.temperature}"),
-            (not _whole(self.top_k, 0), f"top_k {self.top_k}"),
+            (not _is_whole(self.top_k, 0), f"top_k {self.top_k}"),
             (not 0 < self.top_p <= 1, f"top_p {self.top_p}"),
             (penalty is not None and not 0 < penalty < math.inf, f"repetition_penalty {penalty}"),
         ):
@@ -122,20 +122,20 @@ class AnswerOptions:
 
 
 def check_mode(mode: str) -> None:
-    """Raise VideoError if there is no such way to choose frames."""
+    """Raise VideoError if the sampling mode is not known."""
     if mode not in get_args(Mode):
         raise VideoError(f"sampling mode {mode!r} is not known", "Choose 'uniform', 'keyframes' or 'fixed-rate'.")
 
 
-def _whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and value >= least
+def _is_whole(value: object, minimum: int) -> bool:
+    return isinstance(value, int) and value >= minimum
 
 
 def parse_size(text: str) -> int:
     """Return bytes from "20GB", "1.5 TB" or "0".
 
     Raises:
-        ValueError: it is no size.
+        ValueError: it is not a size.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", text.upper())
     if match is None:

@@ -1,4 +1,4 @@
-"""A checkpoint without its weights: enough to say whether a request can be answered. Nothing here needs torch."""
+"""A checkpoint without its weights: enough to check whether a request can be answered. Nothing here needs torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ class Preview:
         self.tokenizer = load_tokenizer(folder)
 
     def reserved_slots(self, questions: Sequence[str], answer: AnswerOptions, num_before: int | None = None) -> int:
-        """Return the slots to leave behind a memory, so that each of the questions can be answered.
+        """Return the slots to reserve after a memory, so that each of the questions can be answered.
 
         Args:
             questions: in words.
@@ -32,7 +32,7 @@ class Preview:
             num_before: slots of the memory; the prompt's, which every memory has, if None.
 
         Raises:
-            QuestionError: a question is empty, or it and its answer do not fit behind the memory.
+            QuestionError: a question is empty, or it and its answer do not fit after the memory.
         """
         num_before, reserved_slots = self.num_prefix if num_before is None else num_before, DEFAULT_RESERVED_SLOTS
         for question in questions:
@@ -47,7 +47,7 @@ class Preview:
         return len(encode_prefix(self.tokenizer, self.config.prompt))
 
     def plan(self, source: FrameSource, options: MemoryOptions, reserved_slots: int) -> MemoryPlan:
-        """Return the plan of watching a video, which `VideoXL.memorize_plan` takes.
+        """Return the plan of a video's memory, which `VideoXL.memorize_plan` takes.
 
         Raises:
             VideoError: the options choose no frame.

@@ -19,10 +19,10 @@ def parse_timestamp(text: str) -> float:
     """Return seconds from "90", "1:30" or "00:01:30.5".
 
     Raises:
-        ValueError: it is no time.
+        ValueError: it is not a time.
     """
     parts = [float(part) for part in text.split(":")]
     good = all(0 <= part < math.inf for part in parts) and all(part < 60 for part in parts[1:])
     if len(parts) > 3 or not good:
-        raise ValueError(f"{text!r} is no time")
-    return sum(part * 60**place for place, part in enumerate(reversed(parts)))
+        raise ValueError(f"{text!r} is not a time")
+    return sum(part * 60**power for power, part in enumerate(reversed(parts)))

@@ -1,6 +1,6 @@
 """The version of this package, and the revision of what its memories mean."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # What a memory means: raised by one whenever the same model and options give other memories than before, because other
 # frames are chosen, their pixels come out otherwise (colours, size, cropping), or visual tokens, prompt, windows or

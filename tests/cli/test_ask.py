@@ -15,7 +15,7 @@ from video_clips import write_numbered
 import videoxl.checkpoints.loading
 import videoxl.model
 from videoxl.cli import options as cli_options
-from videoxl.cli.memory_request import HINT
+from videoxl.cli.model_hint import HINT
 from videoxl.cli.options import parse_ratio, parse_seconds
 from videoxl.cli.render import printable
 from videoxl.model import VideoXL
@@ -46,6 +46,7 @@ def test_answer_is_the_library_s(ask: Ask, model_folder: Path, clip: Path) -> No
     assert (result.exit_code, notes(result)) == (0, [])
 
 
+@pytest.mark.usefixtures("always_evidence")
 def test_json_says_what_was_done(ask: Ask, model_folder: Path, clip: Path) -> None:
     result = ask("--json", "--ratio", 4, "--max-frames", 6)
     model, memory, text = expected(model_folder, clip, ratio=4, max_frames=6)

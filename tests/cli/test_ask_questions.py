@@ -94,6 +94,7 @@ def test_no_question_at_all(clip: Path) -> None:
     assert result.exit_code == 2 and "Give a QUESTION" in result.stderr
 
 
+@pytest.mark.usefixtures("always_evidence")
 def test_evidence_is_said_and_shown(ask: Ask, clip: Path, tmp_path: Path) -> None:
     spans = json.loads(ask("--json").stdout)["evidence"]
     result = ask("--evidence", tmp_path / "seen")
@@ -112,6 +113,7 @@ def test_evidence_is_said_and_shown(ask: Ask, clip: Path, tmp_path: Path) -> Non
     assert result.stderr.splitlines()[-1] == f"{len(spans) + 1} pictures in {tmp_path / 'seen'}"
 
 
+@pytest.mark.usefixtures("always_evidence")
 def test_evidence_of_a_saved_memory_needs_its_video(ask: Ask, clip: Path, model_folder: Path, tmp_path: Path) -> None:
     video, path = tmp_path / "talk.mp4", tmp_path / "talk.vxm"
     video.write_bytes(clip.read_bytes())

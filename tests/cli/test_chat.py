@@ -25,6 +25,7 @@ def run(model_folder: Path, clip: Path, *lines: str) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], input="\n".join(lines) + "\n")
 
 
+@pytest.mark.usefixtures("always_evidence")
 def test_answers_one_a_line(model: VideoXL, model_folder: Path, clip: Path, tmp_path: Path) -> None:
     result = run(
         model_folder, clip, QUESTION, "", OTHER, "/evidence", f"/save {tmp_path / 'said.jsonl'}", "/quit", "No?"

@@ -22,7 +22,7 @@ EVENTS: list[Event] = [
     *(ItemFailed(B, "WorkerLost", "its worker was ended by SIGKILL", final=False), ItemStarted(C, 0)),
     WorkerLost(1, None, "no such device", replaced=False),
     ItemAdvanced(C, 0, ItemProgress(512, 1024, "frames", 16.0)),
-    *(ItemFailed(C, "VideoError", "c: is no video", final=True), Progress(2, 1, 4)),
+    *(ItemFailed(C, "VideoError", "c: not a video", final=True), Progress(2, 1, 4)),
 ]
 
 
@@ -47,14 +47,14 @@ def test_lines_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
         "[2/4] a.mp4: 2.5 s, 4.0 a minute, 0:30 left",
         "warning: a.mp4: 1 of 4 frames lost",
         "- b\\x1b[31m.mp4: will be tried again: its worker was ended by SIGKILL",
-        "worker 1: no such device; the run goes on without it",
-        "[3/4] c [1/2].mp4: failed: c: is no video",
+        "worker 1: no such device; the run continues without it",
+        "[3/4] c [1/2].mp4: failed: c: not a video",
     ]
 
 
 def test_quiet_tells_failures_only(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = show(monkeypatch, io.StringIO(), enabled=False).splitlines()
-    assert len(lines) == 4 and "[3/4] c [1/2].mp4: failed: c: is no video" in lines
+    assert len(lines) == 4 and "[3/4] c [1/2].mp4: failed: c: not a video" in lines
 
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +63,6 @@ def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = show(monkeypatch, Terminal(), enabled=True)
     assert "512/1024 frames, 32.0 frames/s, 0:16 left" in shown
     assert "3/4, 1 failed" in shown and "c [1/2].mp4" in shown
-    assert "[3/4] c [1/2].mp4: failed: c: is no video\n" in shown.replace("\r", "")
+    assert "[3/4] c [1/2].mp4: failed: c: not a video\n" in shown.replace("\r", "")
     assert "\x1b[31m.mp4" not in shown
     assert "[2/4]" not in shown  # what is done is in the bar

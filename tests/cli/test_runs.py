@@ -78,7 +78,7 @@ def test_when_it_was_stopped(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, {}, ITEMS, Lengths(), on_event=told)
-    assert "process  none: it was stopped, and the same command goes on" in show(tmp_path).stdout
+    assert "process  none: it was stopped" in show(tmp_path).stdout
     assert show_json(tmp_path)["waiting"] == 2
 
 

@@ -170,7 +170,7 @@ def test_tasks_give_the_same_fields_and_texts(summarize: Command, clips: Path, t
     (listed,) = (out / "txt").iterdir()
     assert len(listed.read_text().splitlines()) == len(row["spans"])
     if task != "ads":
-        assert len(row["spans"]) == len(row["evidence"]) > 0
+        assert len(row["spans"]) == len(row["evidence"])
 
 
 def test_the_bundled_model_says_what_it_cannot_judge(clips: Path, tmp_path: Path) -> None:

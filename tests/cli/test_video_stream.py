@@ -64,7 +64,7 @@ def test_a_memory_file_has_its_stream_already(model_folder: Path, ask: Ask, two:
 
 
 @pytest.mark.parametrize(
-    ("command", "more"), [("chat", ()), ("watch", ("--ask", QUESTION, "--times", 1)), ("index", ())]
+    ("command", "more"), [("chat", ()), ("follow", ("--ask", QUESTION, "--times", 1)), ("index", ())]
 )
 def test_other_commands_have_the_choice(model_folder: Path, two: Path, command: str, more: tuple[object, ...]) -> None:
     said = run(model_folder, command, two, *more, input="What?\n").stderr

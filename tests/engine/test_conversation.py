@@ -43,6 +43,7 @@ def read_at_once(model: VideoXL, memory: VisualMemory, questions: Sequence[str],
     return answers
 
 
+@pytest.mark.usefixtures("always_evidence")
 def test_each_answer_is_read_behind_all_that_was_said(model: VideoXL, memory: VisualMemory) -> None:
     before = [tensor.clone() for pair in memory.layers for tensor in pair]
     chat, pieces = model.chat(memory), []

@@ -122,7 +122,8 @@ def test_at_most_three_and_only_what_stands_out() -> None:
     seen = memory(48)
     many = attention(48, **{f"s{place}": 0.05 for place in range(2, 48, 6)})
     assert len(find_evidence(seen, many, nothing(seen))) == 3
-    assert len(find_evidence(seen, attention(48, s9=0.5, s30=0.02), nothing(seen))) == 1
+    assert len(find_evidence(seen, attention(48, s9=0.5, s30=0.15), nothing(seen))) == 1
+    assert len(find_evidence(seen, attention(48, s9=0.5, s30=0.2), nothing(seen))) == 2
 
 
 @pytest.mark.parametrize("ratio, lag", [(2, 2), (4, 2), (8, 2), (16, 0)])

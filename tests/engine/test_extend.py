@@ -115,13 +115,13 @@ def test_a_saved_memory_is_continued(model: VideoXL, recording: Recording, tmp_p
 
 def test_another_file_is_refused(model: VideoXL, recording: Recording, tmp_path: Path) -> None:
     memory = model.memorize(recording.grow(0.6), options=STEADY)
-    with pytest.raises(MemoryFileError, match="recording: is shorter than when it was watched"):
+    with pytest.raises(MemoryFileError, match="recording: is shorter"):
         model.memorize(recording.grow(0.5), memory=memory)
     recording.content = write_numbered(tmp_path / "other.ts", 160, fps=10, g="20", crf="1").read_bytes()
-    with pytest.raises(MemoryFileError, match="recording: no longer begins with what was watched"):
+    with pytest.raises(MemoryFileError, match="recording: no longer begins"):
         model.memorize(recording.grow(1.0), memory=memory)
     frames = np.zeros((9, 40, 48, 3), np.uint8)
-    with pytest.raises(MemoryFileError, match="no video file"):
+    with pytest.raises(MemoryFileError, match="video file"):
         model.memorize(frames, memory=model.memorize(frames))
     with pytest.raises(MemoryFileError, match="another model"):
         model.memorize(recording.path, memory=dataclasses.replace(memory, fingerprint="other"))

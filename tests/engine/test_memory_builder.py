@@ -15,7 +15,7 @@ from videoxl.errors import BudgetError, MemoryFileError
 from videoxl.memory.value import VisualMemory
 from videoxl.planning.windows import RatioPolicy
 from videoxl.video.reader import FrameChunk
-from videoxl.video.sources import FrameArray, WithInserted
+from videoxl.video.sources import FrameArray, SourceWithInsertions
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_an_array_is_watched_as_its_tokens_are_condensed(model: VideoXL, frames:
 
 def test_a_frame_put_into_a_file(model: VideoXL, frames: np.ndarray, tmp_path) -> None:
     video = Video(write_numbered(tmp_path / "clip.mp4", 40, fps=10))
-    memory = model.memorize(WithInserted(video, [frames[0]], [17]), fps=None, ratio=8)
+    memory = model.memorize(SourceWithInsertions(video, [frames[0]], [17]), fps=None, ratio=8)
     plain = model.memorize(video, fps=None, ratio=8)
     assert (memory.num_frames, plain.num_frames) == (41, 40)
     # A window is 8 frames, 4 VSTs: the needle is in the third.

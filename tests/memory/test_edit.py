@@ -76,6 +76,7 @@ def test_all_of_a_memory_is_the_memory(model: VideoXL, monkeypatch: pytest.Monke
     )
 
 
+@pytest.mark.usefixtures("always_evidence")
 def test_a_part_of_a_part_and_its_answers(model: VideoXL, monkeypatch: pytest.MonkeyPatch) -> None:
     memory, _ = watched(model, monkeypatch)
     twice, once = model.slice(model.slice(memory, 5, 30), 10, 20), model.slice(memory, 10, 20)
@@ -95,7 +96,7 @@ def test_what_cannot_be_cut(model: VideoXL, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(MemoryFileError, match="from 00:01:40 to the end") as caught:
         model.slice(memory, 100.0)
     assert caught.value.advice == "It covers 00:00:00 to 00:00:39."
-    with pytest.raises(MemoryFileError, match="knows no times"):
+    with pytest.raises(MemoryFileError, match="times"):
         model.slice(model.condense(torch.randn(3, 4, 32), ratio=4), 1.0)
     for start, end in ((7.6, 7.3), (39.5, None)):
         with pytest.raises(MemoryFileError, match="nothing in this memory"):

@@ -65,6 +65,7 @@ def test_all_that_a_memory_knows_comes_back(
     assert (video.size, video.modified) == (clip.stat().st_size, clip.stat().st_mtime)
 
 
+@pytest.mark.usefixtures("always_evidence")
 def test_answers_are_those_of_the_fresh_memory_to_the_bit(model: VideoXL, fresh: VisualMemory, saved: Path) -> None:
     loaded = VisualMemory.load(saved, model)
     ids = [5, 9, 200, 17]
@@ -151,7 +152,7 @@ def test_a_file_that_is_no_memory_is_not_written_over(saved: Path, clip: Path, t
         check_output(path)
     (tmp_path / "link").symlink_to("nowhere")
     for path in (clip, tmp_path, tmp_path / "link"):
-        with pytest.raises(MemoryFileError, match="is there already"):
+        with pytest.raises(MemoryFileError, match="exists already"):
             check_output(path)
     with pytest.raises(MemoryFileError, match="its folder does not exist"):
         check_output(tmp_path / "missing" / "new.vxm")

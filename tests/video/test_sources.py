@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from videoxl.errors import VideoError
-from videoxl.video.sources import FrameArray, WithInserted
+from videoxl.video.sources import FrameArray, SourceWithInsertions
 
 
 def numbered(count: int, size: tuple[int, int] = (4, 6)) -> np.ndarray:
@@ -36,7 +36,7 @@ def test_frames_are_put_in_where_they_belong(chunk: int, places: list[int]) -> N
     expected = [*range(5)]
     for number, place in reversed([*enumerate(places)]):
         expected.insert(place, 100 + number)
-    frames, times = read(WithInserted(FrameArray(numbered(5)), needles, places), chunk)
+    frames, times = read(SourceWithInsertions(FrameArray(numbered(5)), needles, places), chunk)
     assert frames == expected
     assert times == sorted(times)
 
@@ -47,10 +47,14 @@ def test_frames_are_put_in_where_they_belong(chunk: int, places: list[int]) -> N
         lambda: FrameArray(np.zeros((2, 4, 4, 3))),
         lambda: FrameArray(np.zeros((2, 4, 4), np.uint8)),
         lambda: FrameArray(numbered(2), np.zeros(3)),
-        lambda: WithInserted(FrameArray(numbered(2)), [numbered(1)[0]], [0, 1]),
-        lambda: WithInserted(FrameArray(numbered(2)), [*numbered(2)], [1, 0]),
-        lambda: read(WithInserted(FrameArray(numbered(2)), [*numbered(1)], [3])),
-        lambda: read(WithInserted(WithInserted(FrameArray(numbered(2)), [*numbered(1)], [0]), [*numbered(1)], [0])),
+        lambda: SourceWithInsertions(FrameArray(numbered(2)), [numbered(1)[0]], [0, 1]),
+        lambda: SourceWithInsertions(FrameArray(numbered(2)), [*numbered(2)], [1, 0]),
+        lambda: read(SourceWithInsertions(FrameArray(numbered(2)), [*numbered(1)], [3])),
+        lambda: read(
+            SourceWithInsertions(
+                SourceWithInsertions(FrameArray(numbered(2)), [*numbered(1)], [0]), [*numbered(1)], [0]
+            )
+        ),
         lambda: read(FrameArray(numbered(0))),
         lambda: read(FrameArray(numbered(3)), start=9.0),
     ],

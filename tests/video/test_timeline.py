@@ -11,7 +11,7 @@ from videoxl.errors import VideoError
 from videoxl.video.messages import DecodeRequest, Segment
 from videoxl.video.pyav_reader import PyAVReader
 from videoxl.video.sampling import SamplingPlan
-from videoxl.video.timeline import ClockWatch, join_clocks, jump_warning
+from videoxl.video.timeline import ClockJumpDetector, join_clocks, jump_warning
 from videoxl.video.video import Video
 
 FPS = make_odd_videos.FPS
@@ -119,7 +119,7 @@ SECONDS = Fraction(1, 1000)
 
 def jumps(steps: list[tuple[int, list[float]]], container: str = "mpegts") -> list[int]:
     """Return the jumps in a file of key frames; each has its time in ms, and the times of other packets before it."""
-    watch = ClockWatch(container, SECONDS)
+    watch = ClockJumpDetector(container, SECONDS)
     for number, (stamp, others) in enumerate(steps):
         for other in others:
             watch.add_other(other)

@@ -1,4 +1,4 @@
-"""What tells one model from another, so that no memory is read by a model that did not make it."""
+"""What identifies a model, so that no memory is read by a model that did not make it."""
 
 import hashlib
 import json
@@ -18,15 +18,15 @@ _SAMPLE_TEXT = "The quick brown Fox's 1234567890 jumps;\n\tüber den größten Z
 
 
 def tensor_digest(tensor: Tensor) -> str:
-    """Return a short hash of a tensor: of dtype, shape, the sum of all its bits, and some of its places.
+    """Return a short hash of a tensor: of dtype, shape, the sum of all its bits, and some of its values.
 
     Every weight counts in the sum, at the speed of memory; hashing all bytes would take as long as reading 17 GB.
     """
     data = tensor.detach().to("cpu").contiguous().flatten().view(torch.uint8).numpy()
-    words = np.frombuffer(data[: len(data) // 8 * 8], np.uint64)  # of any alignment, as mapped files have it
-    digest = hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)} {int(words.sum())}".encode())
-    digest.update(data[len(words) * 8 :].tobytes())
-    digest.update(words[:: max(1, len(data) // _SAMPLE_BYTES)].tobytes())
+    values = np.frombuffer(data[: len(data) // 8 * 8], np.uint64)  # of any alignment, as mapped files have it
+    digest = hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)} {int(values.sum())}".encode())
+    digest.update(data[len(values) * 8 :].tobytes())
+    digest.update(values[:: max(1, len(data) // _SAMPLE_BYTES)].tobytes())
     return digest.hexdigest()
 
 
@@ -40,8 +40,8 @@ def fingerprint(model: Parts, digests: Mapping[str, str] | None = None) -> str:
     if digests is None:
         digests = {name: tensor_digest(tensor) for name, tensor in published_state(model.vision, model.language)}
     settings = {name: value for name, value in asdict(model.config).items() if name != "name"}
-    said = [settings, _vocabulary(model.tokenizer, model.config.prompt), sorted(digests.items())]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    content = [settings, _vocabulary(model.tokenizer, model.config.prompt), sorted(digests.items())]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _vocabulary(tokenizer: TextTokenizer | None, prompt: str) -> list[object]:

@@ -1,4 +1,4 @@
-"""The models that have a name: what there is to say about them, and the folder of their checkpoint."""
+"""The models that have a name: what is known about them, and the folder of their checkpoint."""
 
 import math
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ PUBLISHED = {"video-xl-7b": PublishedModel("sy1998/Video_XL", 8_398_000_000, 16_
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What there is to say about a model that has a name.
+    """What is known about a model that has a name.
 
     Args:
         name: what `--model` takes.
@@ -58,7 +58,7 @@ class ModelInfo:
 
 
 def model_info(name: str) -> ModelInfo:
-    """Return what there is to say about a bundled or published model.
+    """Return what is known about a bundled or published model.
 
     Raises:
         CheckpointError: there is no model of that name.
@@ -66,7 +66,7 @@ def model_info(name: str) -> ModelInfo:
     if name in BUNDLED:
         try:
             folder = checkpoint_folder(name)
-        except CheckpointError:  # this installation lacks it, which is something to say about it
+        except CheckpointError:  # this installation lacks it
             return ModelInfo(name, "bundled", None, None, None, _BUNDLED_MEMORY_BYTES, False, "Install videoxl again.")
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         how, parameters = "It comes with videoxl.", _num_parameters(folder)

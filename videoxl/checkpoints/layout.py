@@ -1,4 +1,4 @@
-"""What a checkpoint folder says about its model: `ModelConfig`, read from and written to its JSON files.
+"""The files of a checkpoint folder: `ModelConfig`, read from and written to its JSON files.
 
 The published Video-XL layout has `config.json` (Qwen2 keys, `beacon_*` for VSTs, `mm_*` for vision) and
 `generation_config.json`. Ours adds what that lacks: `vision_tower/config.json`, `vision_tower/preprocessor_config.json`
@@ -47,8 +47,8 @@ def read_config(folder: Path) -> ModelConfig:
     Raises:
         CheckpointError: a file or key is missing or damaged, or the model is of a kind that is not supported.
     """
-    config = _said(read_json(folder / "config.json"))
-    generation = _said(read_json(folder / "generation_config.json", required=False))
+    config = _without_nulls(read_json(folder / "config.json"))
+    generation = _without_nulls(read_json(folder / "generation_config.json", required=False))
     ours = read_json(folder / "videoxl.json", required=False)
     eos = generation.get("eos_token_id", config.get("eos_token_id"))
     try:
@@ -124,7 +124,7 @@ def read_json(path: Path, required: bool = True) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read ({_one_line(error)})", _ADVICE) from None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: holds no JSON object", _ADVICE)
+        raise CheckpointError(f"{path}: does not hold a JSON object", _ADVICE)
     return content
 
 
@@ -132,7 +132,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def _said(content: dict[str, Any]) -> dict[str, Any]:
+def _without_nulls(content: dict[str, Any]) -> dict[str, Any]:
     """Return the entries that have a value: libraries write null for what is not set."""
     return {key: value for key, value in content.items() if value is not None}
 
@@ -161,7 +161,7 @@ def _read_language(config: dict[str, Any]) -> LanguageConfig:
         kind = rope.get("rope_type") or rope.get("type") or "default"
         if kind != "default":
             raise CheckpointError(f"rope type {kind!r} is not supported", "Use a Video-XL checkpoint.")
-    thetas = {float(place["rope_theta"]) for place in (config, nested) if place.get("rope_theta") is not None}
+    thetas = {float(keys["rope_theta"]) for keys in (config, nested) if keys.get("rope_theta") is not None}
     if len(thetas) > 1:
         raise CheckpointError(f"rope_theta has two values, {_listed_values(thetas)}", _ADVICE)
     if not thetas:
@@ -241,7 +241,7 @@ def folder_digest(folder: Path) -> str:
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors") and path.is_file())
     try:
-        said = [[path.relative_to(folder).as_posix(), sampled_digest(path)] for path in files]
+        digests = [[path.relative_to(folder).as_posix(), sampled_digest(path)] for path in files]
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be read ({error.strerror})", _ADVICE) from None
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16]

@@ -84,7 +84,7 @@ def load_checkpoint(
 
 
 def worker_devices(name: str | Path, device: str, dtype: str | torch.dtype, workers: int | None = None) -> list[str]:
-    """Return a device for each of several processes that load the same model; they go round over all GPUs.
+    """Return a device for each of several processes that load the same model; they are spread over all GPUs in turn.
 
     Where no GPU is as large as the weights, "auto" is one process that spreads them over all.
 
@@ -130,15 +130,15 @@ def _device_map(network: Network, dtype: torch.dtype, max_memory: int | None = N
 
     needed = _num_bytes(network, dtype)
     free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
-    room = {index: int(min(each, max_memory or each) * _WEIGHTS_SHARE) for index, each in enumerate(free)}
-    if needed <= room[0]:
+    limits = {index: int(min(each, max_memory or each) * _WEIGHTS_SHARE) for index, each in enumerate(free)}
+    if needed <= limits[0]:
         return {}
     whole = [DecoderLayer.__name__, VisionEncoder.__name__]
-    device_map = infer_auto_device_map(network, max_memory=room, no_split_module_classes=whole, dtype=dtype)
-    if not room.keys() >= set(device_map.values()):  # the rest is left to the disk
+    device_map = infer_auto_device_map(network, max_memory=limits, no_split_module_classes=whole, dtype=dtype)
+    if not limits.keys() >= set(device_map.values()):  # the rest is left to the disk
         raise CheckpointError(
             f"the weights need {needed / 1e9:.1f} GB and do not fit the GPUs, which have "
-            + " + ".join(f"{free / 1e9:.1f} GB" for free in room.values()),
+            + " + ".join(f"{free / 1e9:.1f} GB" for free in limits.values()),
             "Free GPU memory, or use --device cpu.",
         )
     return device_map

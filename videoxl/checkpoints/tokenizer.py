@@ -1,4 +1,4 @@
-"""The tokenizer of a checkpoint, read from its files: no class is looked up by a name that stands in them."""
+"""The tokenizer of a checkpoint, read from its files: no class is looked up by a name in them."""
 
 import functools
 import json
@@ -97,7 +97,7 @@ class TextTokenizer:
 
     @functools.cached_property
     def _marker_ids(self) -> frozenset[int]:
-        """Special tokens, and others that were added and are no words, such as <think>."""
+        """Special tokens, and added ones that are not words, such as <think>."""
         added = self.backend.get_added_tokens_decoder()
         return frozenset(number for number, token in added.items() if token.special or not _is_words(token.content))
 
@@ -107,7 +107,7 @@ class TextTokenizer:
         model = self.backend.model
         if hasattr(model, "unk_token"):
             return None if model.unk_token is None else self.backend.token_to_id(model.unk_token), model.unk_token
-        number = json.loads(self.backend.to_str())["model"].get("unk_id")  # Unigram tells it in its file only
+        number = json.loads(self.backend.to_str())["model"].get("unk_id")  # Unigram has it in its file only
         return number, None if number is None else self.backend.id_to_token(number)
 
     @functools.cached_property
@@ -127,7 +127,7 @@ def load_tokenizer(folder: Path) -> TextTokenizer | None:
     """Return the tokenizer of a checkpoint folder, or None if it has none.
 
     It is read from `tokenizer.json`, or from the `vocab.json` and `merges.txt` of Qwen2. `tokenizer_config.json` adds
-    markers that those lack; what else it says, such as code to run, is not looked at.
+    markers that those lack; what else it holds, such as code to run, is ignored.
 
     Raises:
         CheckpointError: a file is damaged.
@@ -156,7 +156,7 @@ def _read_qwen2(folder: Path) -> "tokenizers.Tokenizer":
 
     try:
         return Qwen2Tokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer
-    except Exception as error:  # of the Rust library, and of whatever the files' contents set off
+    except Exception as error:  # of the Rust library, or whatever else the files' contents cause
         raise _unreadable(folder / "vocab.json", error) from None
 
 

@@ -40,7 +40,7 @@ _INDEX = "model.safetensors.index.json"
 _OWN_FILE = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _HEAD = "language.lm_head.weight"
 _FUSED = re.compile(r"\.self_attn\.([qkv])_proj\.(weight|bias)$")
-_AGAIN = "Download the checkpoint again; every file of it is needed."
+_DOWNLOAD_ADVICE = "Download the checkpoint again; every file of it is needed."
 
 
 def local_name(published: str) -> tuple[str, int | None] | None:
@@ -97,7 +97,7 @@ def shard_paths(folder: Path) -> list[Path]:
         paths = sorted(folder.glob("*.safetensors"))
     for path in paths:
         if not path.exists():
-            raise CheckpointError(f"{path}: this part of the checkpoint is missing", _AGAIN)
+            raise CheckpointError(f"{path}: this part of the checkpoint is missing", _DOWNLOAD_ADVICE)
     if not paths:
         raise CheckpointError(
             f"{folder}: no *.safetensors file", "Give a folder that holds the weights as safetensors."
@@ -183,17 +183,17 @@ def save_weights(vision: VisionEncoder, language: VSTQwen2, folder: Path, dtype:
 
 
 def _read_shard(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of a file, on the CPU, as they are mapped from disk: copy what shall stay."""
+    """Yield the tensors of a file, on the CPU, as they are mapped from disk: copy what is kept."""
     try:
         with safe_open(path, framework="pt") as shard:
             names = list(shard.keys())
         for name in names:
-            # Opened anew for each: the pages of all tensors read so far would count as memory in use.
+            # Opened again for each: the pages of all tensors read so far would count as memory in use.
             with safe_open(path, framework="pt") as shard:
                 yield name, shard.get_tensor(name)
     except (SafetensorError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path}: damaged or cut off ({reason})", _AGAIN) from None
+        raise CheckpointError(f"{path}: damaged or cut off ({reason})", _DOWNLOAD_ADVICE) from None
 
 
 def _without_extra_row(name: str, tensor: Tensor, expected: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ def _without_extra_row(name: str, tensor: Tensor, expected: Tensor) -> Tensor:
 
 
 def _assign(network: nn.Module, name: str, tensor: Tensor, path: Path) -> None:
-    """Put a tensor in the place of a parameter."""
+    """Replace a parameter by a tensor."""
     module_name, _, parameter_name = name.rpartition(".")
     module = network.get_submodule(module_name)
     shape = tuple(getattr(module, parameter_name).shape)

@@ -44,16 +44,39 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Past:
-    """What was said between the memory and a question.
+class History:
+    """The part of a conversation before a question.
 
     Args:
-        store: begins with the memory and these tokens, and has room for the question and its answer.
+        store: begins with the memory and these tokens, and has free slots for the question and its answer.
         token_ids: questions, answers and the chat around them.
     """
 
     store: BufferStore
     token_ids: Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerRequest:
+    """A question about a memory, and the model that answers it.
+
+    Args:
+        language: the language model.
+        tokenizer: of the model.
+        config: of the model.
+        memory: what the question is about; it stays as it is.
+        question_ids: tokens of the question and the chat around it.
+        options: how the answer is generated.
+        history: the conversation so far; None if the question is the first.
+    """
+
+    language: VSTQwen2
+    tokenizer: Tokenizer
+    config: ModelConfig
+    memory: VisualMemory
+    question_ids: Sequence[int]
+    options: AnswerOptions
+    history: History | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +86,7 @@ class Likelihood:
     Args:
         log_probability: natural logarithm of the probability of all its tokens, the end marker included if it has one.
         num_tokens: how many those are.
-        num_likeliest: how many of them, from the first on, are the likeliest at their place: what greedy answering
+        num_likeliest: how many of them, from the first on, are the likeliest at their position: what greedy decoding
             would give.
     """
 
@@ -72,65 +95,59 @@ class Likelihood:
     num_likeliest: int
 
 
-def stream_answer(
-    language: VSTQwen2,
-    tokenizer: Tokenizer,
-    config: ModelConfig,
-    memory: VisualMemory,
-    question_ids: Sequence[int],
-    options: AnswerOptions,
-    probe: AttentionProbe | None = None,
-    past: Past | None = None,
-) -> Iterator[tuple[str, int | None]]:
+def stream_answer(request: AnswerRequest, probe: AttentionProbe | None = None) -> Iterator[tuple[str, int | None]]:
     """Yield pieces of text with the token that completed them; the end marker has no text, the rest no token.
 
-    `past` is what was said between the memory and the question; nothing if None.
+    Args:
+        request: what is asked, and of which model.
+        probe: looks at the attention of every forward.
 
     Raises:
         BudgetError: the device's memory ran out.
     """
-    device = language.device
+    language, memory, options, history = request.language, request.memory, request.options, request.history
+    device, eos_token_ids = language.device, request.config.eos_token_ids
     if options.repetition_penalty is None:
-        options = replace(options, repetition_penalty=config.repetition_penalty)
-    stream = TextStream(tokenizer)
-    token_ids = torch.tensor(question_ids, device=device)
-    said = [] if past is None else past.token_ids
-    context_ids = torch.tensor([*memory.prefix_ids, *said, *question_ids], device=device)
-    store = None if past is None else past.store
-    steps = generate(language, memory, token_ids, options, config.eos_token_ids, context_ids, probe, store)
+        options = replace(options, repetition_penalty=request.config.repetition_penalty)
+    stream = TextStream(request.tokenizer)
+    token_ids = torch.tensor(request.question_ids, device=device)
+    history_ids = [] if history is None else history.token_ids
+    context_ids = torch.tensor([*memory.prefix_ids, *history_ids, *request.question_ids], device=device)
+    store = None if history is None else history.store
+    steps = generate(language, memory, token_ids, options, eos_token_ids, context_ids, probe, store)
     while True:
         # The mode is thread state: a generator that held it between pieces would change its caller's.
         with torch.inference_mode(), cpu_threads(device), within_memory(device):
             step = next(steps, None)
         if step is None:
             break
-        is_end = step.token_id in config.eos_token_ids
+        is_end = step.token_id in eos_token_ids
         yield "" if is_end else stream.push(step.token_id), step.token_id
     yield stream.finish(), None
 
 
 def whole_answer(
-    language: VSTQwen2,
-    tokenizer: Tokenizer,
-    config: ModelConfig,
-    memory: VisualMemory,
-    question_ids: Sequence[int],
-    options: AnswerOptions,
+    request: AnswerRequest,
     on_piece: Callable[[str], None] | None = None,
-    past: Past | None = None,
     neutral: np.ndarray | None = None,
 ) -> Answer:
-    """Return the answer that `stream_answer` yields, with its evidence; the arguments and errors are the same.
+    """Return the answer that `stream_answer` yields, with its evidence.
 
-    `on_piece` is called with each piece of the text as it comes, so that an answer can be shown before it is whole.
-    `neutral` is what `neutral_attention` returns for the memory, if it is known already.
+    Args:
+        request: what is asked, and of which model.
+        on_piece: called with each piece of the text as it comes, so that an answer can be shown before it is whole.
+        neutral: what `neutral_attention` returns for the memory, if it is known already.
+
+    Raises:
+        BudgetError: the device's memory ran out.
     """
+    language, memory, history = request.language, request.memory, request.history
     started = time.perf_counter()
     first = 0.0
     pieces, tokens = [], []
-    num_said = 0 if past is None else len(past.token_ids)
-    trace = None if memory.spans is None else AttentionTrace(memory.length, num_said)
-    for piece, token_id in stream_answer(language, tokenizer, config, memory, question_ids, options, trace, past):
+    num_history = 0 if history is None else len(history.token_ids)
+    trace = None if memory.spans is None else AttentionTrace(memory.length, num_history)
+    for piece, token_id in stream_answer(request, trace):
         first = first or time.perf_counter() - started
         pieces.append(piece)
         if on_piece is not None:
@@ -140,12 +157,12 @@ def whole_answer(
     if trace is not None:
         with cpu_threads(language.device), within_memory(language.device):
             if neutral is None:
-                neutral = neutral_attention(language, tokenizer, config, memory)
+                neutral = neutral_attention(language, request.tokenizer, request.config, memory)
             evidence = find_evidence(memory, trace.mean(), neutral)
     timings = {"first_token": first, "answer": time.perf_counter() - started}
-    finished = bool(tokens) and tokens[-1] in config.eos_token_ids
+    finished = bool(tokens) and tokens[-1] in request.config.eos_token_ids
     text = "".join(pieces).strip()
-    return Answer(text, len(question_ids), len(tokens), finished, evidence, timings, tuple(tokens))
+    return Answer(text, len(request.question_ids), len(tokens), finished, evidence, timings, tuple(tokens))
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """Condensing: visual tokens go through the language model window by window, and only the VSTs' keys and values stay.
 
-Inference and training run the same `Condenser`; they differ in the store. Where windows end and VSTs stand is decided
-in `planning.windows`.
+Inference and training run the same `Condenser`; they differ in the store. `planning.windows` decides where windows end
+and where their VSTs are.
 """
 
 import copy
@@ -17,7 +17,7 @@ from ..planning.windows import RatioPolicy, WindowPlan, WindowPlanner
 
 
 class WindowObserver(Protocol):
-    """Is told of every forward."""
+    """Is called after every forward."""
 
     def __call__(self, plan: WindowPlan | None, hidden: Tensor) -> None:
         """Take a window's plan (None for the prefix) and its final hidden states [b, n, h]."""
@@ -28,7 +28,7 @@ class Condenser:
 
     Args:
         language: the language model.
-        store: takes the keys and values; empty, or with a memory to go on from.
+        store: takes the keys and values; empty, or with a memory to extend.
         policy: ratios.
         window: visual tokens in a full window.
         on_window: called after every forward with the plan (None for the prefix) and the final hidden states
@@ -71,7 +71,7 @@ class Condenser:
             self._run_windows(self._window)
 
     def fork(self, store: KeyValueStore) -> "Condenser":
-        """Return one that goes on from here by itself, in a copy of the store."""
+        """Return an independent copy that continues from here, in a copy of the store."""
         other = copy.copy(self)
         other.store = store
         other.plans = list(self.plans)
@@ -84,11 +84,11 @@ class Condenser:
         if self._num_waiting:
             self._run_windows(1)
 
-    def _run_windows(self, at_least: int) -> None:
+    def _run_windows(self, min_tokens: int) -> None:
         """Run windows of the waiting tokens while at least so many wait."""
         tokens = torch.cat(self._waiting, dim=1)
         start = 0
-        while tokens.shape[1] - start >= at_least:
+        while tokens.shape[1] - start >= min_tokens:
             window = tokens[:, start : start + self._window]
             self._run(window)
             start += window.shape[1]
@@ -111,8 +111,8 @@ class Condenser:
             self._on_window(plan, hidden)
 
 
-def _positions(places: range, device: torch.device) -> Tensor:
-    return torch.arange(places.start, places.stop, device=device)
+def _positions(positions: range, device: torch.device) -> Tensor:
+    return torch.arange(positions.start, positions.stop, device=device)
 
 
 def condense_batch(

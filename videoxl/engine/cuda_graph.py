@@ -1,7 +1,7 @@
 """The tokens of an answer on a GPU: the forward of one is recorded once and replayed for the others.
 
-A forward of one token is about a thousand small kernels, and telling the GPU of each takes longer than the GPU needs.
-A recording (a CUDA graph) is told of at once. Its shapes and places in memory are fixed: so the token, its place and
+A forward of one token is about a thousand small kernels, and launching them one by one takes longer than they
+run. A recording (a CUDA graph) is launched at once. Its shapes and addresses are fixed: so the token, its position and
 what it may see are in tensors that are written to before, and it attends to the whole buffers.
 """
 
@@ -39,7 +39,7 @@ class RecordedDecoder:
 
     Args:
         language: the language model.
-        store: has room for the tokens.
+        store: has free slots for the tokens.
         probe: looks at every forward; what it adds up, it must add up in place.
         record: see `record`.
     """
@@ -53,9 +53,9 @@ class RecordedDecoder:
     ) -> None:
         self._language, self._store, self._probe, self._record = language, store, probe, record
         self._token = torch.zeros(1, 1, dtype=torch.long, device=language.device)
-        self._place = torch.zeros(1, dtype=torch.long, device=language.device)
-        self._places = torch.arange(store.capacity, device=language.device)
-        self._placed = store.at(self._place)
+        self._position = torch.zeros(1, dtype=torch.long, device=language.device)
+        self._positions = torch.arange(store.capacity, device=language.device)
+        self._fixed_store = store.with_fixed_shape(self._position)
         self._hidden = torch.empty(0)
         self._replay: Step | None = None
         self._has_begun = self._has_tried = False
@@ -63,7 +63,7 @@ class RecordedDecoder:
     def read(self, token_ids: Tensor) -> Tensor:
         """Read one token [1, 1], keep it in the store, and return hidden states [1, 1, h], good until the next call."""
         self._token.copy_(token_ids)
-        self._place.fill_(self._store.length)
+        self._position.fill_(self._store.length)
         if not self._has_begun:  # as it is: what libraries do once cannot be recorded
             self._step()
             self._has_begun = True
@@ -78,5 +78,5 @@ class RecordedDecoder:
 
     def _step(self) -> None:
         embeds = self._language.embed(self._token)
-        seen = (self._places <= self._place)[None, None, None]
-        self._hidden = self._language(embeds, self._place, self._placed, mask=seen, probe=self._probe)
+        seen = (self._positions <= self._position)[None, None, None]
+        self._hidden = self._language(embeds, self._position, self._fixed_store, mask=seen, probe=self._probe)

@@ -18,7 +18,7 @@ from ..network.qwen2 import VSTQwen2
 from ..options import AnswerOptions
 from .cuda_graph import RecordedDecoder, can_record
 
-_BEFORE_REPLAY = 4  # tokens of an answer: to record one takes about as long as so many of them
+_TOKENS_BEFORE_RECORDING = 4  # tokens of an answer: to record one takes about as long as so many of them
 Rule = Callable[[Tensor, Tensor], Tensor]  # (tokens so far [1, n], scores [1, vocab]) -> scores
 
 
@@ -92,12 +92,12 @@ def generate(
         language: the language model.
         memory: what is read before the tokens; may be empty.
         token_ids: [n] tokens that follow the memory: question and chat markers.
-        options: how many tokens, and how they are chosen; a repetition penalty of None is none.
+        options: how many tokens, and how they are chosen; a repetition penalty of None means 1.
         eos_token_ids: tokens that end the answer.
         context_ids: [m] tokens that a repetition penalty counts as having occurred; `token_ids` if None.
         probe: looks at the attention of every forward.
-        store: begins with the memory and what was said before, and has room; a new one if None. All tokens but the last
-            are left in it.
+        store: begins with the memory and the conversation so far, and has enough free slots; a new one if None. All
+            tokens but the last are left in it.
     """
     rules = sampling_rules(options)
     if store is None:
@@ -109,7 +109,7 @@ def generate(
     step_ids = token_ids[None]
     reader: RecordedDecoder | None = None
     for number in range(options.max_new_tokens):
-        if number == _BEFORE_REPLAY and can_record(language):
+        if number == _TOKENS_BEFORE_RECORDING and can_record(language):
             reader = RecordedDecoder(language, store, probe)
         hidden = read(language, store, step_ids, probe) if reader is None else reader.read(step_ids)
         logits = language.logits(hidden[:, -1])

@@ -25,7 +25,7 @@ STAGES = ("decode", "encode", "condense")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far watching is.
+    """How much of a video has been read.
 
     Args:
         frames_done: frames read, encoded and fed to the language model.
@@ -40,10 +40,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class MemoryResult:
-    """What came of watching a video.
+    """A memory, and what making it took.
 
     Args:
-        memory: all that remains of it.
+        memory: of the video.
         timings: seconds that it took: waiting for "decode", in "encode" and in "condense".
         warnings: sentences about damage in the video.
     """
@@ -52,21 +52,21 @@ class MemoryResult:
     timings: dict[str, float]
     warnings: tuple[str, ...]
 
-    def of(self, video: VideoRecord | None, options: MemoryOptions) -> "MemoryResult":
-        """Return it with a memory that knows which file it is of, and how that was watched."""
+    def with_source(self, video: VideoRecord | None, options: MemoryOptions) -> "MemoryResult":
+        """Return it with a memory that records which file it is of, and how that was read."""
         return replace(self, memory=replace(self.memory, video=video, options=options, warnings=self.warnings))
 
 
 class MemoryBuilder:
-    """Takes frames as they come. It can be forked, and it can go on from a memory; all of it without gradients.
+    """Takes frames as they come. It can be forked, and it can extend a memory; all of it without gradients.
 
     Args:
         language: the language model.
         policy: ratios.
         window: visual tokens in a full window.
         capacity: slots to make buffers for: of the memory, and of the longest window or question on top of it.
-        before: what is in memory already: tokens of the prompt, which are read at once, or a memory to go on from. It
-            stays as it is. A memory whose last window was not full goes on with a new window all the same.
+        before: what is in memory already: tokens of the prompt, which are read at once, or a memory to extend, which
+            stays as it is. A memory whose last window was not full is extended by a new window all the same.
         fingerprint: of the model, for the memory to carry.
         model: its name, likewise.
         on_window: see `Condenser`.
@@ -84,7 +84,7 @@ class MemoryBuilder:
         on_window: WindowObserver | None = None,
     ) -> None:
         if isinstance(before, VisualMemory):
-            self._before, store = before, BufferStore.beginning_with(before.layers, capacity)
+            self._before, store = before, BufferStore.from_layers(before.layers, capacity)
         else:
             prefix_ids, store = tuple(int(token) for token in before), BufferStore(capacity)
             self._before = VisualMemory((), prefix_ids, fingerprint=fingerprint, model=model)
@@ -105,7 +105,7 @@ class MemoryBuilder:
 
         Args:
             tokens: [t, p, hidden] of frames, or [n, hidden].
-            times: seconds of each frame, [t], or of each token, [n]; once None, the memory will know no times.
+            times: seconds of each frame, [t], or of each token, [n]; once None, the memory will have no times.
         """
         self._check_open()
         of_frames = tokens.ndim == 3 and (times is None or len(times) == len(tokens))
@@ -123,7 +123,7 @@ class MemoryBuilder:
         self._condenser.feed(tokens.flatten(0, -2)[None])
 
     def fork(self) -> "MemoryBuilder":
-        """Return another one that goes on from here by itself; the keys and values so far are copied."""
+        """Return an independent builder that continues from here; the keys and values so far are copied."""
         other = copy.copy(self)
         other._condenser = self._condenser.fork(self._store.copy())
         other._token_times = None if self._token_times is None else list(self._token_times)
@@ -153,7 +153,7 @@ class MemoryBuilder:
             frame_times=_after(before.frame_times, frame_times, is_start),
             num_visual_tokens=before.num_visual_tokens + sum(plan.num_tokens for plan in plans),
             num_frames=before.num_frames + self._num_frames,
-            video=None,  # what is known of a memory that was gone on from is only its beginning now
+            video=None,  # that of an extended memory describes only its beginning
             options=None,
             sections=(),
             buffers=self._store,
@@ -161,7 +161,7 @@ class MemoryBuilder:
 
     def _check_open(self) -> None:
         if self._is_finished:
-            raise RuntimeError("this watching is finished: fork it before, or go on from its memory")
+            raise RuntimeError("this memory builder is finished: fork it before, or extend its memory")
 
     @property
     def _store(self) -> BufferStore:
@@ -173,7 +173,7 @@ class MemoryBuilder:
 def build_memory(
     stream: FrameStream,
     encode: Callable[[np.ndarray], Tensor],
-    watching: MemoryBuilder,
+    builder: MemoryBuilder,
     num_frames: int,
     device: torch.device,
     on_progress: Callable[[Progress], None] | None = None,
@@ -183,7 +183,7 @@ def build_memory(
     Args:
         stream: frames; it is closed in any case.
         encode: frames uint8 [t, h, w, 3] to visual tokens [t, p, hidden].
-        watching: takes them.
+        builder: takes the tokens.
         num_frames: frames planned.
         device: of the model.
         on_progress: called after every chunk.
@@ -201,13 +201,13 @@ def build_memory(
                 with _timed(timings, "encode", device):
                     tokens = encode(chunk.frames)
                 with _timed(timings, "condense", device):
-                    watching.feed(tokens.to(device), chunk.times)
+                    builder.feed(tokens.to(device), chunk.times)
             done += len(chunk.times)
             if on_progress is not None:
                 on_progress(Progress(done, num_frames, dict(timings)))
         warnings = stream.warnings
     with cpu_threads(device), _timed(timings, "condense", device):
-        memory = watching.finish()
+        memory = builder.finish()
     return MemoryResult(memory, timings, warnings)
 
 
@@ -227,5 +227,5 @@ def _timed(timings: dict[str, float], stage: str, device: torch.device | None = 
     started = time.perf_counter()
     yield
     if device is not None and device.type == "cuda":
-        torch.cuda.synchronize(device)  # a GPU works behind our back; once per chunk costs nothing
+        torch.cuda.synchronize(device)  # a GPU works asynchronously; waiting once per chunk costs nothing
     timings[stage] += time.perf_counter() - started

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from ..errors import CheckpointError, QuestionError, check_not_empty
 
-_TURN = "<|im_start|>"
+_TURN_START = "<|im_start|>"
 
 
 class Tokenizer(Protocol):
@@ -79,7 +79,7 @@ def encode_prefix(tokenizer: Tokenizer | None, prompt: str) -> list[int]:
 
 
 def encode_question(tokenizer: Tokenizer | None, prompt: str, question: str) -> list[int]:
-    """Return the tokens after the video: the part of the prompt behind `<image>` with the question put in.
+    """Return the tokens after the video: the part of the prompt after `<image>` with the question put in.
 
     Raises:
         QuestionError: the question is empty.
@@ -97,8 +97,8 @@ def encode_next_question(tokenizer: Tokenizer | None, prompt: str, question: str
     """
     check_not_empty(question)
     before, _, after = prompt.partition("<image>")
-    opening = before.rfind(_TURN)
-    answering = after.rfind(_TURN)
+    opening = before.rfind(_TURN_START)
+    answering = after.rfind(_TURN_START)
     if opening < 0 or answering < 0:
         raise CheckpointError("this model's prompt has no turns", "Ask single questions with videoxl ask.")
     closing = after[after.index("{question}") + len("{question}") : answering]
@@ -120,10 +120,10 @@ def _known(tokenizer: Tokenizer | None) -> Tokenizer:
 
 def check_length(num_question: int, max_new_tokens: int, memory_length: int, max_positions: int) -> None:
     """Raise QuestionError if memory, question and answer do not fit the model's positions."""
-    room = max_positions - memory_length
-    if num_question + max_new_tokens > room:
+    free = max_positions - memory_length
+    if num_question + max_new_tokens > free:
         raise QuestionError(
             f"a question of {num_question} tokens and an answer of up to {max_new_tokens} do not fit: "
-            f"{room} of {max_positions} positions are free",
-            "Ask a shorter question, allow a shorter answer, or watch fewer frames or at a higher ratio.",
+            f"{free} of {max_positions} positions are free",
+            "Ask a shorter question, allow a shorter answer, or use fewer frames or a higher ratio.",
         )

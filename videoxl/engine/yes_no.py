@@ -1,7 +1,7 @@
-"""How an answer may begin that is a yes or a no.
+"""The tokens that an answer of yes or no can begin with.
 
-Chat models go on after the word ("Yes, there is ..."), so what is compared is how likely an answer is to begin with it,
-not how likely it is to be nothing else: that would measure whether the model stops there.
+Chat models continue after the word ("Yes, there is ..."), so what is compared is how likely an answer is to begin with
+it, not how likely it is to be nothing else: that would measure whether the model stops there.
 """
 
 from ..errors import CheckpointError
@@ -29,6 +29,6 @@ def yes_no_ids(tokenizer: Tokenizer | None) -> tuple[list[list[int]], list[list[
     )
     if yes & no:
         raise CheckpointError(
-            "this checkpoint's tokenizer does not tell yes and no apart", "Ask it questions in words instead."
+            "this checkpoint's tokenizer writes yes and no as the same tokens", "Ask it questions in words instead."
         )
     return [list(ids) for ids in sorted(yes)], [list(ids) for ids in sorted(no)]

@@ -1,6 +1,6 @@
-"""Memories kept for next time, in the user's cache directory: bounded in size, the least recently used first out.
+"""Memories kept in the user's cache directory: bounded in size, the least recently used are removed first.
 
-What one command has made or used is not driven out by that command: it has metadata that it is there, or is about to.
+A command never removes what it has itself made or used: it has told the user that it is there, or will.
 
 Any number of processes may use it at a time: files appear whole under their names and are never changed, so the worst
 that two can do to each other is to make the same memory twice. It knows keys and files, and nothing of videos.
@@ -23,9 +23,9 @@ from ..options import parse_size
 
 DEFAULT_LIMIT = 20_000_000_000
 _SUFFIX, _DAMAGED = ".vxm", ".damaged"
-_ABANDONED_SECONDS = 3600  # since a temporary file was last written to: whoever wrote it is gone
-_ELSEWHERE = "Set VIDEOXL_CACHE_DIR to another folder."
-_MORE = "Set VIDEOXL_CACHE_SIZE to more, for example 50GB."
+_ABANDONED_SECONDS = 3600  # since a temporary file was last written to: its process has ended
+_FOLDER_ADVICE = "Set VIDEOXL_CACHE_DIR to another folder."
+_LIMIT_ADVICE = "Set VIDEOXL_CACHE_SIZE to more, for example 50GB."
 
 Loaded = TypeVar("Loaded")
 
@@ -46,7 +46,7 @@ class CachedFile:
 
     @property
     def id(self) -> str:
-        """What people call it by: 8 hex digits."""
+        """A short name for people: 8 hex digits."""
         return hashlib.sha256(self.path.name.encode()).hexdigest()[:8]
 
     @property
@@ -74,7 +74,7 @@ class MemoryCache:
         """Return the user's: in `VIDEOXL_CACHE_DIR`, or where the system keeps caches; `VIDEOXL_CACHE_SIZE` bounds it.
 
         Raises:
-            MemoryFileError: `VIDEOXL_CACHE_SIZE` is no size.
+            MemoryFileError: `VIDEOXL_CACHE_SIZE` is not a size.
             CacheError: the folder is in a home that is not known.
         """
         folder = os.environ.get("VIDEOXL_CACHE_DIR") or platformdirs.user_cache_dir("videoxl", appauthor=False)
@@ -86,21 +86,21 @@ class MemoryCache:
         try:
             return cls(Path(folder).expanduser() / "memories", limit)
         except RuntimeError:
-            raise CacheError(f"{folder}: that home folder is not known", _ELSEWHERE) from None
+            raise CacheError(f"{folder}: that home folder is not known", _FOLDER_ADVICE) from None
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more is kept: what was made and used here takes all that there is."""
+        """Whether nothing more is kept: what was made and used here takes the whole limit."""
         return self._is_full or not self.limit
 
-    def keys(self, beginning: str) -> list[str]:
-        """Return the keys of the memories whose key begins so.
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of the memories that begin with a prefix.
 
         Raises:
             CacheError: the folder cannot be read.
         """
         keys = [file.path.name.removesuffix(_SUFFIX) for file in self.files() if not file.is_damaged]
-        return [key for key in keys if key.startswith(beginning)]
+        return [key for key in keys if key.startswith(prefix)]
 
     def get(self, key: str, load: Callable[[Path], Loaded | None]) -> Loaded | None:
         """Return what `load` makes of the memory's file, and count it as used unless that is None.
@@ -134,11 +134,11 @@ class MemoryCache:
     def put(self, key: str, save: Callable[[Path], None]) -> None:
         """Let `save` write a memory to its file, and remove others if all take more than the limit; 0 keeps none.
 
-        What was made or used here stays: where there is no room beside it, this one and all later ones are not kept.
+        What was made or used here stays: where this one does not fit beside it, neither it nor any later one is kept.
 
         Raises:
             MemoryFileError: the folder cannot be written to, the disk is full, the memory alone is over the limit, or
-                there is no room left.
+                the cache is full.
         """
         if not self.limit:
             return
@@ -147,13 +147,13 @@ class MemoryCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise CacheError(f"{self.folder}: cannot be made ({error.strerror})", _ELSEWHERE) from None
+            raise CacheError(f"{self.folder}: cannot be made ({error.strerror})", _FOLDER_ADVICE) from None
         path = self._path(key)
         save(path)
         sizes = {file.path.name: file.size for file in self.files()}
         if sizes.get(path.name, 0) > self.limit:
             path.unlink(missing_ok=True)
-            raise MemoryFileError(f"{path.name}: is larger than the cache may be", _MORE)
+            raise MemoryFileError(f"{path.name}: is larger than the cache may be", _LIMIT_ADVICE)
         own = self._own | {path.name}
         if sum(sizes.get(name, 0) for name in own) > self.limit:
             path.unlink(missing_ok=True)
@@ -179,7 +179,7 @@ class MemoryCache:
         """Remove files until the rest is within the limit, and return them.
 
         Damaged ones go first, then the least recently used, and what was made or used here last; one that alone is over
-        the limit drives no other out. What a killed process left half written goes too.
+        the limit does not displace others. Files that a killed process left half written are removed too.
 
         Args:
             limit: bytes; the cache's own if None.
@@ -192,11 +192,11 @@ class MemoryCache:
                 if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                     path.unlink()
         limit = self.limit if limit is None else limit
-        removed, room, is_full = [], limit, False
+        removed, free, is_full = [], limit, False
         # Sorting keeps the order of equals.
         for file in sorted(self.files(), key=lambda file: (file.path.name not in self._own, file.is_damaged)):
-            if not is_full and file.size <= room:
-                room -= file.size
+            if not is_full and file.size <= free:
+                free -= file.size
                 continue
             is_full = is_full or file.size <= limit
             self.remove(file)
@@ -217,7 +217,7 @@ class MemoryCache:
             ) from None
 
     def find(self, id: str) -> CachedFile:
-        """Return the file whose id begins so.
+        """Return the file whose id begins with some digits.
 
         Raises:
             MemoryFileError: there is none, or there are several.
@@ -239,16 +239,16 @@ class MemoryCache:
     def _full(self) -> MemoryFileError:
         return MemoryFileError(
             f"the cache is full of what this command made or used; VIDEOXL_CACHE_SIZE allows {self.limit / 1e9:g} GB",
-            _MORE,
+            _LIMIT_ADVICE,
         )
 
     def _matching(self, pattern: str) -> list[Path]:
         try:
             names = os.listdir(self.folder)
-        except (FileNotFoundError, NotADirectoryError):  # `put` makes it, or says why it cannot
+        except (FileNotFoundError, NotADirectoryError):  # `put` makes it, or reports why it cannot
             return []
         except OSError as error:
-            raise CacheError(f"{self.folder}: cannot be read ({error.strerror})", _ELSEWHERE) from None
+            raise CacheError(f"{self.folder}: cannot be read ({error.strerror})", _FOLDER_ADVICE) from None
         return [self.folder / name for name in fnmatch.filter(names, pattern)]
 
     def _path(self, key: str) -> Path:
@@ -256,7 +256,7 @@ class MemoryCache:
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells a file from any that takes its place; None if there is none.
+    """Return what distinguishes a file from one that replaces it; None if it does not exist.
 
     Raises:
         CacheError: the folder cannot be searched.
@@ -266,5 +266,5 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise CacheError(f"{path.parent}: cannot be read ({error.strerror})", _ELSEWHERE) from None
+        raise CacheError(f"{path.parent}: cannot be read ({error.strerror})", _FOLDER_ADVICE) from None
     return status.st_dev, status.st_ino, status.st_size

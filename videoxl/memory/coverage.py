@@ -11,12 +11,12 @@ from .value import VisualMemory
 class Coverage:
     """Where VSTs begin and end in the frames of a video. A frame may have many VSTs, and a VST many frames.
 
-    Places are counted in frames: 2.5 is in the middle of the visual tokens of the third one.
+    Offsets are counted in frames: 2.5 is in the middle of the visual tokens of the third one.
 
     Args:
         times: seconds of every frame, ascending, float64 [num_frames].
-        edges: place where each VST begins and where the last one ends, ascending, float64 [num_vst + 1].
-        window_ends: place where each window's last VST ends, float64 [windows with VSTs].
+        edges: offset at which each VST begins and where the last one ends, ascending, float64 [num_vst + 1].
+        window_ends: offset at which each window's last VST ends, float64 [windows with VSTs].
         tokens_per_frame: visual tokens of a frame.
     """
 
@@ -26,16 +26,16 @@ class Coverage:
     tokens_per_frame: float
 
     def per_frame(self, shares: np.ndarray) -> np.ndarray:
-        """Return what is each frame's of shares of VSTs, float64 [num_frames], from float [num_vst].
+        """Return each frame's part of the shares of VSTs, float64 [num_frames], from float [num_vst].
 
         A VST's share is divided among its frames by the visual tokens of theirs that it covers.
         """
-        upto = np.concatenate([[0.0], np.cumsum(shares)])
-        return np.diff(np.interp(np.arange(len(self.times) + 1), self.edges, upto))
+        cumulative = np.concatenate([[0.0], np.cumsum(shares)])
+        return np.diff(np.interp(np.arange(len(self.times) + 1), self.edges, cumulative))
 
 
 def coverage(memory: VisualMemory) -> Coverage | None:
-    """Return which frames a memory's VSTs condense; None if it has no VSTs, or knows no times."""
+    """Return which frames a memory's VSTs condense; None if it has no VSTs, or has no times."""
     if memory.spans is None or not memory.num_vst:
         return None
     times = np.unique(memory.spans if memory.frame_times is None else memory.frame_times)
@@ -52,7 +52,7 @@ def _begins(first: np.ndarray, windows: list[tuple[int, int]], tokens_per_frame:
     """Return before which visual token of the video each VST begins, float64 [num_vst].
 
     Within a window they follow one another at equal distances, and windows follow one another. The frames that VSTs
-    begin in put right what that does not tell, as far as they do: where a part of a memory begins, and how short the
+    begin in correct what that leaves open, as far as they can: where a part of a memory begins, and how short the
     last VST is of windows that the ratio does not divide.
 
     Args:
@@ -62,12 +62,12 @@ def _begins(first: np.ndarray, windows: list[tuple[int, int]], tokens_per_frame:
     """
     begins = np.empty(len(first))
     follow = np.cumsum([0, *(ratio for ratio, count in windows for _ in range(count))])[:-1]
-    done, place = 0, max(0.0, np.max(first * tokens_per_frame - follow))
+    done, begin = 0, max(0.0, np.max(first * tokens_per_frame - follow))
     for ratio, count in windows:
         vsts, within = slice(done, done + count), np.arange(count) * ratio
         lowest = np.max(first[vsts] * tokens_per_frame - within)
         highest = np.min((first[vsts] + 1) * tokens_per_frame - 1 - within)
-        place = max(lowest, min(place, highest))
-        begins[vsts] = place + within
-        done, place = done + count, place + ratio * count
+        begin = max(lowest, min(begin, highest))
+        begins[vsts] = begin + within
+        done, begin = done + count, begin + ratio * count
     return np.maximum.accumulate(begins)

@@ -8,31 +8,30 @@ from torch import Tensor
 
 from ..errors import MemoryFileError
 from ..network.rotary import inverse, rotary_tables, rotate
-from ..planning.budget import DEFAULT_RESERVED_SLOTS
 from ..timestamps import format_timestamp
 from .stores import BufferStore
 from .value import VisualMemory
 
 
 def slice_memory(memory: VisualMemory, start: float | None, end: float | None, theta: float) -> VisualMemory:
-    """Return the memory of the VSTs that cover some times, behind the same prompt; the whole one stays as it is.
+    """Return the memory of the VSTs that cover some times, after the same prompt; the whole one stays as it is.
 
     The VSTs move up to the prompt: their keys are rotated back and to their new positions, so that they are what they
-    had been if these had been their positions from the start. They still know what came before them in the video.
+    had been if these had been their positions from the start. They still hold what came before them in the video.
     Sections are left out: they are of the whole.
 
     Args:
         memory: with times.
-        start: seconds; VSTs that only cover what is before are left out.
-        end: seconds; VSTs that only cover what is from there on are left out. If no VST covers any of the range, and
+        start: seconds; VSTs that only cover the part before are left out.
+        end: seconds; VSTs that only cover the part from there on are left out. If no VST covers any of the range, and
             it begins between two, the last that begins before it stays: that of the frame on screen then.
         theta: the base of the model's rotary positions.
 
     Raises:
-        MemoryFileError: the memory knows no times, or none of it is in the range.
+        MemoryFileError: the memory has no times, or none of it is in the range.
     """
     if memory.spans is None:
-        raise MemoryFileError("this memory knows no times", "Ask without a start and an end.")
+        raise MemoryFileError("this memory has no times", "Ask without a start and an end.")
     covers = memory.spans[:, 1] >= (-np.inf if start is None else start)
     covers &= memory.spans[:, 0] < (np.inf if end is None else end)
     if not covers.any():
@@ -70,7 +69,7 @@ def slice_memory(memory: VisualMemory, start: float | None, end: float | None, t
 
 
 def first_windows(memory: VisualMemory, num_windows: int, num_frames: int, num_visual_tokens: int) -> VisualMemory:
-    """Return the memory as it was after its first windows; nothing is copied, and there is no room behind it.
+    """Return the memory as it was after its first windows; nothing is copied, and no slots are reserved after it.
 
     Sections are left out.
 
@@ -119,8 +118,7 @@ def _moved(memory: VisualMemory, low: int, high: int, theta: float) -> BufferSto
     """Return a store of the prompt and a half-open range of VSTs, at the positions that they have there."""
     prefix = len(memory.prefix_ids)
     length = prefix + high - low
-    reserved_slots = memory.buffers.capacity - memory.length if memory.buffers is not None else DEFAULT_RESERVED_SLOTS
-    store = BufferStore(length + reserved_slots)
+    store = BufferStore(length + memory.reserved_slots)
     for layer, (keys, values) in enumerate(memory.layers):
         vsts = slice(prefix + low, prefix + high)
         moved = _rotated(keys[:, vsts], range(vsts.start, vsts.stop), range(prefix, length), theta)
@@ -140,7 +138,7 @@ def _rotated(keys: Tensor, old: range, new: range, theta: float) -> Tensor:
     taken off and the new one put on.
     """
     before, after = (
-        rotary_tables(torch.arange(places.start, places.stop, device=keys.device), keys.shape[-1], theta)
-        for places in (old, new)
+        rotary_tables(torch.arange(positions.start, positions.stop, device=keys.device), keys.shape[-1], theta)
+        for positions in (old, new)
     )
     return rotate(rotate(keys[None].float(), inverse(before)), after)[0].to(keys.dtype)

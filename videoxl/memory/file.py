@@ -2,11 +2,11 @@
 
 In the metadata of the safetensors header, "videoxl" is the version of this format, "memory" a JSON object that
 describes the core, "sections" one that describes the sections, if there are any, and "checksum" the XXH3 hash of the
-whole file, taken with zeros in the checksum's own place. So no byte can change unnoticed: not in the tensors, nor in
-the header, nor behind the end. XXH3 keeps up with the disk; SHA-256 would take longer than all else.
+whole file, taken with zeros in place of the checksum. So no byte can change unnoticed: not in the tensors, nor in
+the header, nor after the end. XXH3 keeps up with the disk; SHA-256 would take longer than all else.
 
-A file of a newer format is refused: the format is raised only when the core means something else to who reads it. The
-checksum stays as it is in all formats, so that one that is newer is told from one that is damaged. Format 1 had neither
+A file of a newer format is refused: the format is raised only when the core changes its meaning for readers. The
+checksum is the same in all formats, so that a newer file is distinguished from a damaged one. Format 1 had neither
 sections nor a revision, and is still read.
 """
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 2
-AGAIN = "Make it again from the video, with videoxl index."
-_MARK = b'"checksum":"'  # quotes inside of the description are escaped: nothing else reads like this
-_BLANK = b"0" * 32
+REMAKE_ADVICE = "Make it again from the video, with videoxl index."
+_CHECKSUM_KEY = b'"checksum":"'  # quotes inside of the description are escaped: nothing else reads like this
+_EMPTY_CHECKSUM = b"0" * 32
 _MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 
 
 def is_memory_file(path: Path) -> bool:
-    """Return whether a path names a memory: by its ending, or by what the file begins with."""
+    """Return whether a path names a memory: by its extension, or by how the file begins."""
     if path.suffix == ".vxm":
         return True
     try:
@@ -48,10 +48,10 @@ def is_memory_file(path: Path) -> bool:
 
 
 def check_output(path: Path) -> None:
-    """Check that a memory can be written to a path, and takes the place of nothing but a memory.
+    """Check that a memory can be written to a path, and replaces nothing but a memory.
 
     Raises:
-        MemoryFileError: the folder does not exist, or there is something else.
+        MemoryFileError: the folder does not exist, or the path names something else.
     """
     if not os.path.isdir(path.parent):
         raise MemoryFileError(f"{path}: its folder does not exist", "Make the folder first, or give another file.")
@@ -64,14 +64,14 @@ def check_output(path: Path) -> None:
         return
     except MemoryFileError:
         raise MemoryFileError(
-            f"{path}: is there already, and is not a visual memory", "Give another file, for example talk.vxm."
+            f"{path}: exists already, and is not a visual memory", "Give another file, for example talk.vxm."
         ) from None
 
 
 def write_file(
     path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, Any], sections: Sequence[Section] = ()
 ) -> None:
-    """Write a memory, atomically: whoever looks sees the old file or the whole new one.
+    """Write a memory, atomically: a reader sees the old file or the whole new one.
 
     Args:
         path: of the file.
@@ -84,13 +84,13 @@ def write_file(
     """
     from safetensors.torch import save
 
-    metadata = {"videoxl": str(FORMAT), "checksum": _BLANK.decode(), "memory": json.dumps(metadata)}
+    metadata = {"videoxl": str(FORMAT), "checksum": _EMPTY_CHECKSUM.decode(), "memory": json.dumps(metadata)}
     if sections:
         metadata["sections"] = json.dumps(describe_sections(sections))
-    every = {**tensors, **name_tensors(sections)}
-    content = memoryview(save({name: tensor.cpu().contiguous() for name, tensor in every.items()}, metadata))
-    place = _checksum_place(content)
-    _write(path, content[: place.start], _checksum(content, place), content[place.stop :])
+    all_tensors = {**tensors, **name_tensors(sections)}
+    content = memoryview(save({name: tensor.cpu().contiguous() for name, tensor in all_tensors.items()}, metadata))
+    span = _checksum_span(content)
+    _write(path, content[: span.start], _checksum(content, span), content[span.stop :])
 
 
 class MemoryFile:
@@ -102,17 +102,17 @@ class MemoryFile:
     Attributes:
         format: its version.
         metadata: the JSON object that describes the core.
-        sections: what the header says about each section, by name.
+        sections: the header of each section, by name.
 
     Raises:
-        MemoryFileError: it is missing, cannot be read, is no memory, or of a newer format.
+        MemoryFileError: it is missing, cannot be read, is not a memory, or of a newer format.
         DamagedMemoryError: its header is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+            if not stat.S_ISREG(os.stat(path).st_mode):  # reading from a pipe would wait
                 raise MemoryFileError(f"{path}: is not a regular file", "Give a .vxm file.")
             with open(path, "rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -128,7 +128,7 @@ class MemoryFile:
             self.sections = parse_sections(json.loads(self._metadata.get("sections", "{}"), parse_float=_finite))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             self._map.close()
-            raise DamagedMemoryError(f"{path}: the header is damaged ({error!r})", AGAIN) from None
+            raise DamagedMemoryError(f"{path}: the header is damaged ({error!r})", REMAKE_ADVICE) from None
         except MemoryFileError:
             self._map.close()
             raise
@@ -143,21 +143,21 @@ class MemoryFile:
         """Compare every byte with the checksum.
 
         Raises:
-            DamagedMemoryError: a byte is not as it was written, or some are missing or too many.
+            DamagedMemoryError: a byte has changed, or bytes are missing or were added.
         """
         if not _is_whole(self._map):
-            raise DamagedMemoryError(f"{self._path}: damaged: it is not what was written", AGAIN)
+            raise DamagedMemoryError(f"{self._path}: damaged: its checksum does not match", REMAKE_ADVICE)
 
     def copy(self, path: Path) -> None:
-        """Write the same file at another place, atomically.
+        """Write the same file under another path, atomically.
 
         Raises:
-            MemoryFileError: the other place cannot be written to.
+            MemoryFileError: the other path cannot be written to.
         """
         _write(path, self._map)
 
     def tensors(self) -> dict[str, "Tensor"]:
-        """Return all tensors, on the CPU, mapped from the file: copy what shall stay. Call `verify` first.
+        """Return all tensors, on the CPU, mapped from the file: copy what is kept. Call `verify` first.
 
         Raises:
             MemoryFileError: the file was removed or replaced since it was opened, or cannot be read.
@@ -189,8 +189,8 @@ def _read_metadata(path: Path, content: mmap.mmap) -> dict[str, str]:
     """Return the strings in the header.
 
     Raises:
-        MemoryFileError: it is no memory, or of a newer format.
-        ValueError: the header is no JSON, or says that it is of a newer format only because it is damaged.
+        MemoryFileError: it is not a memory, or of a newer format.
+        ValueError: the header is not valid JSON, or names a newer format only because it is damaged.
     """
     length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
     is_safetensors = 0 < length <= _MAX_HEADER_BYTES and content[8:9] == b"{"
@@ -210,9 +210,9 @@ def _is_whole(mapped: mmap.mmap) -> bool:
     """Return whether every byte is as it was written."""
     with memoryview(mapped) as content:
         try:
-            place = _checksum_place(content)
-            return _checksum(content, place) == bytes(content[place])
-        except ValueError:  # it has none
+            span = _checksum_span(content)
+            return _checksum(content, span) == bytes(content[span])
+        except ValueError:  # it has no checksum
             return False
 
 
@@ -224,16 +224,16 @@ def _finite(text: str) -> float:
     return number
 
 
-def _checksum_place(content: memoryview) -> slice:
-    """Return where in the file the checksum stands."""
+def _checksum_span(content: memoryview) -> slice:
+    """Return where in the file the checksum is."""
     length = struct.unpack("<Q", content[:8])[0]
-    start = bytes(content[: 8 + length]).index(_MARK) + len(_MARK)
-    return slice(start, start + len(_BLANK))
+    start = bytes(content[: 8 + length]).index(_CHECKSUM_KEY) + len(_CHECKSUM_KEY)
+    return slice(start, start + len(_EMPTY_CHECKSUM))
 
 
-def _checksum(content: memoryview, place: slice) -> bytes:
-    """Return the checksum of a file, whatever stands in the checksum's own place."""
+def _checksum(content: memoryview, span: slice) -> bytes:
+    """Return the checksum of a file, whatever the bytes of the checksum itself are."""
     total = xxhash.xxh3_128()
-    for part in (content[: place.start], _BLANK, content[place.stop :]):
+    for part in (content[: span.start], _EMPTY_CHECKSUM, content[span.stop :]):
         total.update(part)
     return total.hexdigest().encode()

@@ -1,4 +1,4 @@
-"""What a saved memory says about itself, besides its tensors. Nothing here needs torch, so that files can be listed."""
+"""The header of a memory file: all but its tensors. Nothing here needs torch, so that files can be listed."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -8,33 +8,33 @@ from typing import Any
 from ..errors import DamagedMemoryError, VideoXLError
 from ..options import MemoryOptions
 from ..video.identity import VideoRecord
-from .file import AGAIN, MemoryFile
+from .file import REMAKE_ADVICE, MemoryFile
 
-# What files of 0.1.0 have, and how it is called now: fields, and values of the options' `mode`.
+# Names in files of 0.1.0 and the present ones: of fields, and values of the options' `mode`.
 _OLD_NAMES = {"room": "reserved_slots"}
 _OLD_MODES = {"steady": "fixed-rate"}
 
 
 @dataclass(frozen=True)
 class MemoryHeader:
-    """The part of a memory file that is no tensor.
+    """The part of a memory file that is not tensors.
 
     Args:
         fingerprint: identifies the model that made it.
         model: that model's name.
         version: of videoxl that made it.
-        revision: see `version.MEMORY_REVISION`; 0 is of before there was one.
+        revision: see `version.MEMORY_REVISION`; 0 if the file was written before there was one.
         dtype: of keys and values when they were made, such as "float32".
         is_quantised: whether they are in 8 bit now.
         num_layers: how many layers have keys and values.
-        reserved_slots: slots that were free behind the memory, for a question.
+        reserved_slots: slots that were free after the memory, for a question and its answer.
         prefix_ids: the prompt's tokens before the video.
         ratios: the ratio of every window.
         window_vsts: the VSTs of every window.
         num_visual_tokens: visual tokens read.
         num_frames: frames read.
-        video: the file that was watched; None if it was none.
-        options: how it was watched; None if unknown.
+        video: the file that was read; None if it was not a file.
+        options: how it was read; None if unknown.
         warnings: sentences about damage in the video.
     """
 
@@ -66,7 +66,7 @@ class MemoryHeader:
 
     @classmethod
     def parse(cls, metadata: Mapping[str, Any], path: Path) -> "MemoryHeader":
-        """Return what `metadata` gave; unknown keys are left out. Options with an unknown key are None.
+        """Return the header that `metadata` describes; unknown keys are left out. Options with an unknown key are None.
 
         Raises:
             DamagedMemoryError: something is missing or of another kind.
@@ -79,14 +79,14 @@ class MemoryHeader:
             known["warnings"] = tuple(str(sentence) for sentence in known["warnings"])
             known["revision"] = int(known["revision"])
             if known["video"] is not None:
-                known["video"] = VideoRecord(**_known_to(VideoRecord, known["video"]))
+                known["video"] = VideoRecord(**_known_fields(VideoRecord, known["video"]))
             if known["options"] is not None:
                 known["options"]["mode"] = _OLD_MODES.get(known["options"]["mode"], known["options"]["mode"])
-                asked = _known_to(MemoryOptions, known["options"])
+                asked = _known_fields(MemoryOptions, known["options"])
                 known["options"] = MemoryOptions(**asked) if len(asked) == len(known["options"]) else None
             return cls(**known)
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, VideoXLError) as error:
-            raise DamagedMemoryError(f"{path}: its description cannot be read ({error!r})", AGAIN) from None
+            raise DamagedMemoryError(f"{path}: its description cannot be read ({error!r})", REMAKE_ADVICE) from None
 
 
 def _with_new_names(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,17 +94,17 @@ def _with_new_names(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {_OLD_NAMES.get(name, name): value for name, value in metadata.items()}
 
 
-def _known_to(kind: type, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a dataclass has fields for; a later version may write more."""
+def _known_fields(kind: type, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries that a dataclass has fields for; a later version may write more."""
     names = {field.name for field in fields(kind)}
     return {name: value for name, value in metadata.items() if name in names}
 
 
 def read_header(path: Path) -> MemoryHeader:
-    """Return what a memory file says about its memory; its tensors are neither read nor verified.
+    """Return the header of a memory file; its tensors are neither read nor verified.
 
     Raises:
-        MemoryFileError: it is no memory, or of a newer format, or its header is damaged.
+        MemoryFileError: it is not a memory, or of a newer format, or its header is damaged.
     """
-    with MemoryFile(path) as contents:
-        return MemoryHeader.parse(contents.metadata, path)
+    with MemoryFile(path) as file:
+        return MemoryHeader.parse(file.metadata, path)

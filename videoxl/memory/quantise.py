@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-_MOST = 127
+_MAX_STEP = 127
 
 
 def quantise(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -13,9 +13,9 @@ def quantise(values: Tensor) -> tuple[Tensor, Tensor]:
         values: [heads, n, d] of any floating dtype.
     """
     values = values.float()
-    scales = values.abs().amax(-1, keepdim=True) / _MOST
+    scales = values.abs().amax(-1, keepdim=True) / _MAX_STEP
     steps = values / scales.clamp(min=torch.finfo(torch.float32).tiny)
-    return steps.round().clamp(-_MOST, _MOST).to(torch.int8), scales
+    return steps.round().clamp(-_MAX_STEP, _MAX_STEP).to(torch.int8), scales
 
 
 def dequantise(steps: Tensor, scales: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 The core is what every memory has, and what it takes to answer. A section is anything else that is worth keeping with
 it: whoever makes one gives it a name, a version that is raised when its content means something else, metadata in JSON,
-and tensors. A section that nobody here knows, or of a newer version, is left alone: it is read, and is there when the
-memory is saved again, in whatever dtype. A memory that is cut or grown has no sections: they would be of the whole.
+and tensors. A section that this version does not know, or of a newer version, is left alone: it is read, and kept
+when the memory is saved again, in whatever dtype. A memory that is sliced or extended has no sections: they would be of
+the whole.
 """
 
 import re
@@ -29,7 +30,7 @@ class Section:
         tensors: by name, on the CPU.
 
     Raises:
-        ValueError: the name or the version is none.
+        ValueError: the name or the version is not valid.
     """
 
     name: str
@@ -46,7 +47,7 @@ class Section:
 
 @dataclass(frozen=True)
 class SectionHeader:
-    """What the header of a file says about a section: all but its tensors.
+    """A section in the header of a file: all but its tensors.
 
     Args:
         version: see `Section`.

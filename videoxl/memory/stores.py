@@ -24,10 +24,10 @@ class BufferStore:
         self.length = 0
         self._keys: dict[int, Tensor] = {}
         self._values: dict[int, Tensor] = {}
-        self._tail = threading.Lock()  # held by the one store that writes behind what several share
+        self._tail = threading.Lock()  # held by the one store that writes after the slots that several share
 
     @classmethod
-    def beginning_with(cls, layers: Layers, capacity: int) -> "BufferStore":
+    def from_layers(cls, layers: Layers, capacity: int) -> "BufferStore":
         """Return a store that begins with a copy of keys and values [kv_heads, n, d]."""
         store = cls(capacity)
         for layer, (keys, values) in enumerate(layers):
@@ -36,9 +36,9 @@ class BufferStore:
         return store
 
     def share(self) -> "BufferStore | None":
-        """Return a store that goes on behind this one's slots, in the same buffers; None if another does that already.
+        """Return a store that continues after this one's slots, in the same buffers; None if another one does already.
 
-        This one must not be written to afterwards. The room is free again once the returned store is gone.
+        This one must not be written to afterwards. The slots are free again once the returned store is gone.
         """
         if not self._tail.acquire(blocking=False):
             return None
@@ -55,7 +55,7 @@ class BufferStore:
     def copy(self) -> "BufferStore":
         """Return a store of the same capacity with a copy of what is stored."""
         layers = tuple((keys[0], values[0]) for keys, values in self.layers())
-        return BufferStore.beginning_with(layers, self.capacity)
+        return BufferStore.from_layers(layers, self.capacity)
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Write [b, kv_heads, n, d] after what is stored and return views of all."""
@@ -64,7 +64,7 @@ class BufferStore:
         return self._keys[layer][:, :, :end], self._values[layer][:, :, :end]
 
     def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
-        """Write what shall stay; it counts once `advance` is called."""
+        """Write what is kept; it counts once `advance` is called."""
         if layer not in self._keys:
             batch, heads, _, head_dim = keys.shape
             for buffers, like in ((self._keys, keys), (self._values, values)):
@@ -72,14 +72,14 @@ class BufferStore:
         self._keys[layer][:, :, self.length : self.length + keys.shape[2]] = keys
         self._values[layer][:, :, self.length : self.length + keys.shape[2]] = values
 
-    def at(self, place: Tensor) -> "PlacedStore":
-        """Return a store for forwards of one token that is written where a tensor [1] says; see `PlacedStore`.
+    def with_fixed_shape(self, position: Tensor) -> "FixedShapeStore":
+        """Return a store for forwards of one token, which is written to the slot in a tensor [1].
 
-        The room behind what is stored is made zero: a forward reads it, masked, and it must hold numbers.
+        The free slots are set to zero: a forward reads them, masked, and they must hold numbers.
         """
         for buffer in (*self._keys.values(), *self._values.values()):
             buffer[:, :, self.length :] = 0
-        return PlacedStore(place, self._keys, self._values)
+        return FixedShapeStore(position, self._keys, self._values)
 
     def advance(self, count: int) -> None:
         """Let the `count` slots that every layer has kept become part of the memory."""
@@ -97,22 +97,22 @@ class BufferStore:
         )
 
 
-class PlacedStore:
-    """The buffers of a store, for forwards of fixed shape: one token goes to a place, and all slots are attended to.
+class FixedShapeStore:
+    """The buffers of a store, for forwards of fixed shape: one token goes to one slot, and all slots are attended to.
 
-    What is behind the place is to be masked. Nothing here counts: that is the store's own business.
+    The caller masks the slots after the position, and counts the slots in the store itself.
     """
 
     length = 0
 
-    def __init__(self, place: Tensor, keys: dict[int, Tensor], values: dict[int, Tensor]) -> None:
-        self._place, self._keys, self._values = place, keys, values
+    def __init__(self, position: Tensor, keys: dict[int, Tensor], values: dict[int, Tensor]) -> None:
+        self._position, self._keys, self._values = position, keys, values
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write [b, kv_heads, 1, d] to the place and return the whole buffers."""
+        """Write [b, kv_heads, 1, d] to the slot and return the whole buffers."""
         return (
-            self._keys[layer].index_copy_(2, self._place, keys),
-            self._values[layer].index_copy_(2, self._place, values),
+            self._keys[layer].index_copy_(2, self._position, keys),
+            self._values[layer].index_copy_(2, self._position, values),
         )
 
     def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
@@ -123,7 +123,7 @@ class PlacedStore:
 
 
 class GrowingStore:
-    """Keys and values concatenated anew by every forward, for training: gradients flow through all that was kept."""
+    """Keys and values concatenated again by every forward, for training: gradients flow through all that was kept."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -138,7 +138,7 @@ class GrowingStore:
         return torch.cat([stored_keys, keys], dim=2), torch.cat([stored_values, values], dim=2)
 
     def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
-        """Note what shall stay; it counts once `advance` is called."""
+        """Note what is kept; it counts once `advance` is called."""
         self._pending[layer] = self.extend(layer, keys, values)
 
     def advance(self, count: int) -> None:

@@ -16,7 +16,7 @@ from ..options import MemoryOptions
 from ..planning.budget import DEFAULT_RESERVED_SLOTS
 from ..version import MEMORY_REVISION, __version__
 from ..video.identity import VideoRecord
-from .file import AGAIN, MemoryFile, write_file
+from .file import REMAKE_ADVICE, MemoryFile, write_file
 from .header import MemoryHeader
 from .quantise import dequantise, quantise
 from .section import Section, read_sections
@@ -24,7 +24,7 @@ from .stores import BufferStore, Layers
 
 
 class MemoryReader(Protocol):
-    """Who a saved memory is loaded for: a model, or what stands for one."""
+    """What a saved memory is loaded for: a model, or a stand-in for one."""
 
     @property
     def fingerprint(self) -> str:
@@ -41,7 +41,7 @@ class MemoryReader(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class VisualMemory:
-    """All that remains of a video: keys and values of the prompt's prefix and of the VSTs, in order.
+    """The condensed video: keys and values of the prompt's prefix and of the VSTs, in order.
 
     A value: made by condensing, read by any number of questions, never changed by them. Slot i is at position i, and
     keys are stored rotated to that position.
@@ -58,12 +58,12 @@ class VisualMemory:
         fingerprint: identifies the model that made it.
         model: that model's name, for people.
         version: of videoxl that made it.
-        revision: of what it means, see `version.MEMORY_REVISION`; one of another revision answers, and is not grown.
-        video: the file that was watched; None if it was none.
-        options: how it was watched; None if unknown.
+        revision: of what it means, see `version.MEMORY_REVISION`; one of another revision answers, but is not extended.
+        video: the file that was read; None if it was not a file.
+        options: how it was read; None if unknown.
         warnings: sentences about damage in the video.
-        sections: what else is kept with it, also if nobody here knows what it is.
-        buffers: what the layers are views of, if there is room for a question behind them.
+        sections: what else is kept with it, also if this version does not know it.
+        buffers: what the layers are views of, if they have reserved slots.
     """
 
     layers: Layers = field(repr=False)
@@ -95,8 +95,13 @@ class VisualMemory:
         return sum(self.window_vsts)
 
     @property
+    def reserved_slots(self) -> int:
+        """Slots for a question and its answer after it: of its buffers, or of those that a copy gets."""
+        return DEFAULT_RESERVED_SLOTS if self.buffers is None else self.buffers.capacity - self.length
+
+    @property
     def num_bytes(self) -> int:
-        """Bytes that it holds: keys and values, and the room for a question behind them."""
+        """Bytes that it holds: keys and values, and its reserved slots."""
         return sum(tensor.untyped_storage().nbytes() for pair in self.layers for tensor in pair)
 
     def section(self, name: str, version: int) -> Section | None:
@@ -124,74 +129,77 @@ class VisualMemory:
             raise MemoryFileError(f"dtype {dtype!r} is not known", "Use 'int8', or None for the dtype that it has.")
         tensors: dict[str, Tensor] = {}
         for layer, pair in enumerate(self.layers):
-            for at, part in _PARTS:
+            for index, part in _PARTS:
                 if dtype is None:
-                    tensors[f"{part}.{layer}"] = pair[at]
+                    tensors[f"{part}.{layer}"] = pair[index]
                 else:
-                    tensors[f"{part}.{layer}"], tensors[f"{part}_scales.{layer}"] = quantise(pair[at])
+                    tensors[f"{part}.{layer}"], tensors[f"{part}_scales.{layer}"] = quantise(pair[index])
         for name in _TIMES:
             times = getattr(self, name)
             if times is not None:
                 tensors[name] = torch.from_numpy(np.ascontiguousarray(times, np.float64))
-        own = {name: getattr(self, name) for name in _SAME}
-        own["dtype"] = str(self.layers[0][0].dtype).removeprefix("torch.") if self.layers else ""
-        own["reserved_slots"] = (
-            self.buffers.capacity - self.length if self.buffers is not None else DEFAULT_RESERVED_SLOTS
+        header = MemoryHeader(
+            is_quantised=dtype is not None,
+            num_layers=len(self.layers),
+            dtype=str(self.layers[0][0].dtype).removeprefix("torch.") if self.layers else "",
+            reserved_slots=self.reserved_slots,
+            **{name: getattr(self, name) for name in _SHARED_FIELDS},
         )
-        header = MemoryHeader(is_quantised=dtype is not None, num_layers=len(self.layers), **own)
         write_file(Path(path), tensors, header.metadata(), self.sections)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: MemoryReader) -> "VisualMemory":
-        """Return a saved memory, on the model's devices, with the room behind it that it had.
+        """Return a saved memory, on the model's devices, with the reserved slots that it had.
 
         Every byte is verified. What the model answers from it is what it answered from the memory that was saved, to
         the bit, unless it was saved in 8 bit. A memory in 16 bit can also be read by a model in float32, which loses
         nothing; one in 8 bit by a model in any dtype.
 
         Raises:
-            MemoryFileError: the file is missing, damaged, no memory, of a newer format, or the model's fingerprint or
-                dtype is another.
+            MemoryFileError: the file is missing, damaged, not a memory, of a newer format, or the model has another
+                fingerprint or dtype.
             BudgetError: the device's memory ran out.
         """
         path = Path(path)
-        with MemoryFile(path) as contents:
-            header = MemoryHeader.parse(contents.metadata, path)
+        with MemoryFile(path) as file:
+            header = MemoryHeader.parse(file.metadata, path)
             _check_reader(path, header, model)
-            contents.verify()
-            tensors = contents.tensors()
+            file.verify()
+            tensors = file.tensors()
             try:
                 store = _stored(header, tensors, model)
                 spans, frame_times = (tensors[name].numpy().copy() if name in tensors else None for name in _TIMES)
-                sections = read_sections(contents.sections, tensors)
+                sections = read_sections(file.sections, tensors)
             except (KeyError, ValueError, RuntimeError) as error:
-                raise MemoryFileError(f"{path}: its tensors do not fit its description ({error!r})", AGAIN) from None
+                raise MemoryFileError(
+                    f"{path}: its tensors do not fit its description ({error!r})", REMAKE_ADVICE
+                ) from None
         return cls(
             layers=tuple((keys[0], values[0]) for keys, values in store.layers()),
             spans=spans,
             frame_times=frame_times,
             sections=sections,
             buffers=store,
-            **{name: getattr(header, name) for name in _SAME},
+            **{name: getattr(header, name) for name in _SHARED_FIELDS},
         )
 
     def workspace(self, reserved_slots: int) -> BufferStore:
-        """Return a store that begins with this memory and has room for more tokens. The memory stays as it is.
+        """Return a store that begins with this memory and has free slots. The memory stays as it is.
 
-        The tokens are written behind the memory, in its own buffers, if these have the room and no other question is
-        being answered there; otherwise behind a copy. So any number of questions may be answered at a time.
+        Tokens are written after the memory, in its own buffers, if these have the slots and no other question is being
+        answered there; otherwise after a copy. So any number of questions may be answered at a time.
         """
         if (
             self.buffers is not None
-            and self._may_write_behind()
+            and self._may_write_after()
             and self.length + reserved_slots <= self.buffers.capacity
         ):
             shared = self.buffers.share()
             if shared is not None:
                 return shared
-        return BufferStore.beginning_with(self.layers, self.length + reserved_slots)
+        return BufferStore.from_layers(self.layers, self.length + reserved_slots)
 
-    def _may_write_behind(self) -> bool:
+    def _may_write_after(self) -> bool:
         """Return whether the buffers are those of the layers, and torch lets us write to them here."""
         if self.buffers is None or not self.layers or torch.is_grad_enabled():  # earlier results may be needed again
             return False
@@ -201,7 +209,7 @@ class VisualMemory:
         return self.buffers.holds(keys)
 
     def __getstate__(self) -> dict[str, Any]:
-        # For pickle and copies: without the room behind it, which is ours alone.
+        # For pickle and copies: without the reserved slots, which are this object's alone.
         layers = tuple((keys.clone(), values.clone()) for keys, values in self.layers)
         return self.__dict__ | {"layers": layers, "buffers": None}
 
@@ -209,7 +217,7 @@ class VisualMemory:
 _PARTS = ((0, "keys"), (1, "values"))
 _TIMES = ("spans", "frame_times")
 # What a memory and the header of its file have in common.
-_SAME = (
+_SHARED_FIELDS = (
     *("prefix_ids", "ratios", "window_vsts", "num_visual_tokens", "num_frames"),
     *("fingerprint", "model", "version", "revision", "video", "options", "warnings"),
 )
@@ -220,14 +228,14 @@ def _check_reader(path: Path, header: MemoryHeader, model: MemoryReader) -> None
     if header.fingerprint != model.fingerprint:
         raise MemoryFileError(
             f"{path}: was made by another model than this one ({header.model or 'its name is unknown'})",
-            "Use that model, or watch the video again with this one.",
+            "Use that model, or make the memory again with this one.",
         )
     dtype = str(model.dtype).removeprefix("torch.")
     is_exact = header.num_layers and not header.is_quantised
     if is_exact and header.dtype != dtype and dtype != "float32":
         raise MemoryFileError(
             f"{path}: is in {header.dtype}, the model in {dtype}",
-            "Load the model in that dtype or in float32, or watch the video again.",
+            "Load the model in that dtype or in float32, or make the memory again.",
         )
 
 

@@ -1,1 +1,1 @@
-"""Torch modules that know no memory: rotation, attention, Qwen2 with VSTs, the vision path."""
+"""Torch modules that do not depend on a memory: rotation, attention, Qwen2 with VSTs, the vision path."""

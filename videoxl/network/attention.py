@@ -1,4 +1,4 @@
-"""Attention with grouped heads over a store of keys and values, and the probe that looks at its weights."""
+"""Attention with grouped heads over a store of keys and values, and the probe that reads its weights."""
 
 import contextlib
 from typing import Protocol
@@ -44,8 +44,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Te
 
     One rule picks the kernel. On the CPU, while the scores are small, plain products: as fast as the fused kernel in
     float32 and 2 to 4 times faster in bfloat16, forward and backward. Otherwise, and for the single tokens of an
-    answer, torch's fused attention: it reads keys and values once, in bfloat16 up to ten times faster. What is causal
-    is told to it in words where it understands them, see `causal_bias`.
+    answer, torch's fused attention: it reads keys and values once, in bfloat16 up to ten times faster. Where
+    it has a causal mode of its own, that is used, see `causal_bias`.
 
     Args:
         query: [b, heads, n, d].
@@ -67,8 +67,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Te
     if query.device.type == "cpu" and batch * heads * num_queries * num_keys <= _MAX_PLAIN_SCORES:
         weights = _scores(query, key, bias).softmax(-1).to(value.dtype)
         return (weights @ value).view(batch, heads, num_queries, head_dim)
-    if num_queries == 1 and query.device.type == "cuda":  # a forward of fixed shape, see `engine.replay`
-        # With a table, torch's kernels go through the keys of a head one by one: 0.4 ms a layer behind 9000 slots.
+    if num_queries == 1 and query.device.type == "cuda":  # a forward of fixed shape, see `engine.cuda_graph`
+        # With a table, torch's kernels go through the keys of a head one by one: 0.4 ms a layer after 9000 slots.
         weights = _scores(query.float(), key.float(), bias.float()).softmax(-1).to(value.dtype)
         return _in_pieces(weights, value).view(batch, heads, num_queries, head_dim)
     # Key heads join the batch, and the group is an expanded dimension of stride 0: nothing is copied.
@@ -94,7 +94,7 @@ def fused_kernels(device: torch.device) -> contextlib.AbstractContextManager[Non
     """Return a context in which torch's fused attention is not cuDNN's.
 
     That one makes a plan for every new number of keys, which in condensing is every window. Seen with torch 2.11 on an
-    H200: 0.1 s a window in training, and numbers that were none.
+    H200: 0.1 s a window in training, and results that were not numbers.
     """
     if device.type != "cuda":
         return contextlib.nullcontext()
@@ -126,8 +126,8 @@ def causal_bias(
 ) -> Tensor | None:
     """Return what is added to all layers' scores, [1 or b, 1, n, stored + n]; None if every query sees everything.
 
-    On a GPU that has flash attention, without gradients, it is that kernel's own word for causal: without a table to
-    read, attention at Video-XL 7B's sizes takes 0.3 to 0.4 of the time (one H100, 100 to 9000 slots behind a window).
+    On a GPU that has flash attention, without gradients, it is that kernel's own causal bias: without a table to
+    read, attention at Video-XL 7B's sizes takes 0.3 to 0.4 of the time (one H100, 100 to 9000 slots before a window).
 
     Args:
         num_stored: tokens before the forward's, which all may be seen.

@@ -20,7 +20,7 @@ def choose_device(device: str) -> torch.device:
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     try:
         chosen = torch.device(device)
-    except RuntimeError:  # torch's words list all devices that it ever knew
+    except RuntimeError:  # torch's message lists all devices that it ever knew
         raise CheckpointError(f"device {device!r} is not known", "Use auto, cpu, or cuda.") from None
     try:
         torch.empty(0, device=chosen)
@@ -51,7 +51,7 @@ def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 
 
 def limit_memory(device: torch.device, max_memory: int) -> None:
-    """Let this process have so many bytes of a GPU, and no more; nothing is done for the CPU."""
+    """Limit the bytes that this process may take of a GPU; nothing is done for the CPU."""
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, max_memory / total), device)
@@ -92,7 +92,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def within_memory(device: torch.device) -> Iterator[None]:
-    """ItemContext a device that runs out of memory, which no estimate rules out, into an error with advice.
+    """Turn a device that runs out of memory, which no estimate rules out, into an error with advice.
 
     Raises:
         OutOfMemoryError: torch could not allocate.
@@ -119,7 +119,7 @@ def cpu_threads(device: torch.device, reserve: int = 0) -> Iterator[None]:
     """
     before, free = torch.get_num_threads(), _METER.num_free()
     if device.type != "cpu" or "OMP_NUM_THREADS" in os.environ or before < _METER.num_cores:
-        yield  # somebody has chosen already
+        yield  # the user has chosen already
         return
     torch.set_num_threads(max(1, min(_METER.num_cores - reserve, free)))
     try:

@@ -3,7 +3,7 @@
 A window interleaves visual tokens with visual summarization tokens (VSTs; "beacon" in weight names). VSTs have their
 own query, key and value projections in every layer; all else is Qwen2 (Video-XL, arXiv 2409.14485, section 3.2). The
 layers are plain torch and depend on no other library's; parameters have the names of the published checkpoint.
-Nothing here decides where VSTs stand or which positions tokens have: the windows' plan does, and it is passed down.
+Nothing here decides where VSTs are or which positions tokens have: the windows' plan does, and it is passed down.
 """
 
 from collections.abc import Sequence
@@ -90,7 +90,7 @@ class VSTAttention(nn.Module):
     def forward(self, hidden: Tensor, shared: _Pass) -> Tensor:
         """Attend to the store and to the tokens themselves, and leave in the store what is to be kept.
 
-        Without a layout all tokens are kept. With one, only the VSTs are: their keys are rotated once, to the place
+        Without a layout all tokens are kept. With one, only the VSTs are: their keys are rotated once, to the position
         that they will have in memory, which never changes.
         """
         layout, store = shared.layout, shared.store
@@ -132,7 +132,7 @@ class SwiGLU(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """One layer: attention and feed-forward, each behind a norm and added to what came in."""
+    """One layer: attention and feed-forward, each after a norm and added to its input."""
 
     def __init__(self, config: LanguageConfig, layer: int) -> None:
         super().__init__()
@@ -235,14 +235,14 @@ class VSTQwen2(nn.Module):
     ) -> Tensor:
         """Read some tokens after what the store holds.
 
-        The caller calls `store.advance` afterwards if what was kept shall count. Layers may be on several devices:
+        The caller calls `store.advance` afterwards for what was kept to count. Layers may be on several devices:
         the hidden states go where each layer's weights are.
 
         Args:
             embeds: [b, n, h].
             positions: [n] or [b, n].
             store: keys and values read so far; it is given the new ones to keep.
-            layout: where the VSTs stand, if this is a window; then only they are kept.
+            layout: where the VSTs are, if this is a window; then only they are kept.
             kept_positions: positions in memory of the kept VSTs, [num_vst].
             mask: bool [b, 1, n, store.length + n], true where a query may look. None: everything in the store, and
                 causally the tokens themselves.

@@ -53,16 +53,16 @@ class Budget:
         longest = max((plan.length for plan in plans), default=0)
         return Requirement(self.num_prefix + sum(plan.num_vst for plan in plans), longest, self.reserved_slots)
 
-    def fits(self, need: Requirement) -> bool:
+    def fits(self, requirement: Requirement) -> bool:
         """Return whether positions and memory suffice."""
-        in_memory = self.free_slots is None or need.positions <= self.free_slots
-        return need.positions <= self.config.max_positions and in_memory
+        in_memory = self.free_slots is None or requirement.positions <= self.free_slots
+        return requirement.positions <= self.config.max_positions and in_memory
 
     def choose(self, num_tokens: int, ratio: int | str) -> RatioPolicy:
         """Return the policy for a requested ratio; "auto" is the smallest of the model's ratios that fits.
 
         Raises:
-            BudgetError: the model has no such ratio, or the video does not fit; the advice says what would.
+            BudgetError: the model has no such ratio, or the video does not fit; the advice names what would.
         """
         check_ratio(self.config, ratio)
         ratios = self.config.ratios
@@ -78,22 +78,22 @@ class Budget:
         Raises:
             BudgetError: it does not fit.
         """
-        need = self.requirement(num_tokens, policy, window)
-        if not self.fits(need):
-            raise self._does_not_fit(num_tokens, policy, need)
-        return need
+        requirement = self.requirement(num_tokens, policy, window)
+        if not self.fits(requirement):
+            raise self._does_not_fit(num_tokens, policy, requirement)
+        return requirement
 
     def fitting(self, num_tokens: int) -> list[int]:
         """Return the model's ratios at which a video of so many visual tokens fits, the smallest first."""
         return [r for r in self.config.ratios if self.fits(self.requirement(num_tokens, RatioPolicy((r,))))]
 
-    def _does_not_fit(self, num_tokens: int, policy: RatioPolicy, need: Requirement) -> BudgetError:
+    def _does_not_fit(self, num_tokens: int, policy: RatioPolicy, requirement: Requirement) -> BudgetError:
         fitting = self.fitting(num_tokens)
         per_frame = self.config.vision.tokens_per_frame
-        asked = f"{num_tokens} visual tokens at ratio {_listed(policy.ratios)} need {need.positions}"
+        asked = f"{num_tokens} visual tokens at ratio {_listed(policy.ratios)} need {requirement.positions}"
         problem = f"{asked} positions; {self.config.name} has {self.config.max_positions}"
         last_resort = "Use a shorter prompt, or a model with more positions."
-        if need.positions <= self.config.max_positions:
+        if requirement.positions <= self.config.max_positions:
             problem = f"{asked} slots of memory; what is free on the device has room for {self.free_slots}"
             last_resort = "Free some of the device's memory, or use another device."
         if fitting:
@@ -103,20 +103,20 @@ class Budget:
             return BudgetError(problem, f"Use at most {frames} frames, at ratio {self.config.ratios[-1]}.")
         return BudgetError(problem, last_resort)
 
-    def _max_frames(self, too_many: int) -> int:
-        """Return the largest number of frames that fits at the largest ratio, by bisection."""
-        fits, policy = 0, RatioPolicy((self.config.ratios[-1],))
-        while too_many - fits > 1:
-            middle = (fits + too_many) // 2
+    def _max_frames(self, num_frames: int) -> int:
+        """Return the largest number of frames below this that fits at the largest ratio, by bisection."""
+        low, high, policy = 0, num_frames, RatioPolicy((self.config.ratios[-1],))
+        while high - low > 1:
+            middle = (low + high) // 2
             if self.fits(self.requirement(middle * self.config.vision.tokens_per_frame, policy)):
-                fits = middle
+                low = middle
             else:
-                too_many = middle
-        return fits
+                high = middle
+        return low
 
 
 def check_ratio(config: ModelConfig, ratio: int | str) -> None:
-    """Raise BudgetError, with the ratios that there are, if a model has none of this name."""
+    """Raise BudgetError, with the model's ratios, if this one is not among them."""
     if ratio != "auto" and ratio not in config.ratios:
         raise BudgetError(f"ratio {ratio} is not among those of {config.name}", f"Use auto, {_listed(config.ratios)}.")
 

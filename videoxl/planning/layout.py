@@ -1,4 +1,4 @@
-"""Where the VSTs of a window stand."""
+"""The layout of a window: where its VSTs are."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class VSTLayout:
-    """Where the VSTs stand in a window: at a fixed stride, so that no layer needs a boolean mask.
+    """Where the VSTs are in a window: at a fixed stride, so that no layer needs a boolean mask.
 
     Args:
         num_raw: visual tokens in the window.
         first: index of the first VST, counted in the window of visual tokens and VSTs together.
         stride: distance between neighbouring VSTs (ratio + 1).
-        count: VSTs that stand at that stride.
+        count: VSTs at that stride.
         tail: whether one more VST closes the window.
     """
 
@@ -35,7 +35,7 @@ class VSTLayout:
 
     @property
     def strided(self) -> slice:
-        """The places of all VSTs but the one that closes the window."""
+        """The indices of all VSTs but the one that closes the window."""
         end = self.first + self.stride * (self.count - 1) + 1 if self.count else self.first
         return slice(self.first, end, self.stride)
 

@@ -1,4 +1,4 @@
-"""What watching a video will read and need, as a value: made before weights are loaded, and watched as it is."""
+"""What memorizing a video will read and need, as a value: made before weights are loaded, and then carried out."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ class MemoryPlan:
         options: what was asked for.
         budget: what the model can take.
         policy: the ratio of every window.
-        need: slots and positions.
+        requirement: slots and positions.
     """
 
     source: FrameSource
@@ -51,14 +51,14 @@ class MemoryPlan:
 
     @property
     def key(self) -> str:
-        """A digest of all that decides the memory but the video's content and the model's weights."""
-        said: dict[str, Any] = {
+        """A digest of all that the memory depends on but the video's content and the model's weights."""
+        settings: dict[str, Any] = {
             "policy": asdict(self.policy),
             "window": self.budget.config.window,
             "prefix": self.budget.num_prefix,
             "mode": self.frames.mode,
         }
-        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         digest.update(self.frames.indices.astype("<i8").tobytes())
         digest.update(self.frames.times.astype("<f8").tobytes())
         return digest.hexdigest()[:32]
@@ -72,9 +72,9 @@ class MemoryPlan:
         return self.source.read(self.frames, CHUNK_FRAMES, decode_size(self.budget.config))
 
     def after(self, num_frames: int) -> "MemoryPlan":
-        """Return the plan of what is behind so many frames, at the ratio that the whole one has; see `within`."""
-        at = slice(num_frames, None)
-        frames = replace(self.frames, indices=self.frames.indices[at], times=self.frames.times[at])
+        """Return the plan of the rest after some frames, at the ratio of the whole plan; see `within`."""
+        rest = slice(num_frames, None)
+        frames = replace(self.frames, indices=self.frames.indices[rest], times=self.frames.times[rest])
         options = replace(self.options, ratio=self.policy.ratios[0])
         return replace(self, frames=frames, options=options)
 
@@ -83,10 +83,10 @@ class MemoryPlan:
 
         Args:
             free_slots: of the device; None if unknown.
-            num_before: slots of a memory that is gone on from, in place of the prompt's.
+            num_before: slots of a memory that is extended, in place of the prompt's.
 
         Raises:
-            BudgetError: it does not fit; the advice says what would.
+            BudgetError: it does not fit; the advice names what would.
         """
         num_prefix = self.budget.num_prefix if num_before is None else num_before
         budget = replace(self.budget, free_slots=free_slots, num_prefix=num_prefix)
@@ -105,7 +105,7 @@ def plan_memory(
     num_prefix: int,
     reserved_slots: int = DEFAULT_RESERVED_SLOTS,
 ) -> MemoryPlan:
-    """Return the plan of watching a video.
+    """Return the plan of a video's memory.
 
     Args:
         source: where the frames come from.
@@ -127,6 +127,6 @@ def _plan(
 ) -> MemoryPlan:
     """Return a plan with the policy that it had before, if that fits or was asked for."""
     num_tokens = len(frames) * budget.config.vision.tokens_per_frame
-    keeps = before is not None and budget.fits(budget.requirement(num_tokens, before))
-    policy = before if before is not None and keeps else budget.choose(num_tokens, options.ratio)
+    still_fits = before is not None and budget.fits(budget.requirement(num_tokens, before))
+    policy = before if before is not None and still_fits else budget.choose(num_tokens, options.ratio)
     return MemoryPlan(source, frames, options, budget, policy, budget.check(num_tokens, policy, budget.config.window))

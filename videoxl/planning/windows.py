@@ -1,4 +1,4 @@
-"""Which visual tokens form a window, where its VSTs stand, and which position every token has.
+"""Which visual tokens form a window, where its VSTs are, and which position every token has.
 
 This module alone decides it (Video-XL, arXiv 2409.14485, section 3.2), as arithmetic: nothing here needs torch.
 """
@@ -16,7 +16,7 @@ MIXES = ("fixed", "sequence", "step-random", "instance-random")
 
 @dataclass(frozen=True)
 class RatioPolicy:
-    """Which ratio each window gets, and what becomes of tokens after a window's last VST.
+    """Which ratio each window gets, and what happens to the tokens after a window's last VST.
 
     Args:
         ratios: visual tokens per VST.
@@ -47,7 +47,7 @@ class RatioPolicy:
         return RatioChoices(self)
 
     def candidates(self, num_tokens: int) -> list[int]:
-        """Return the ratios that divide a window of so many visual tokens."""
+        """Return the ratios that divide a window of this many visual tokens."""
         candidates = [ratio for ratio in self.ratios if num_tokens >= ratio and num_tokens % ratio == 0]
         if not candidates:
             raise BudgetError(
@@ -57,7 +57,7 @@ class RatioPolicy:
 
 
 class RatioChoices:
-    """Chooses a ratio for each window of a video, to be called in order; a copy goes on where the original stands."""
+    """Chooses a ratio for each window of a video, to be called in order; a copy continues independently."""
 
     def __init__(self, policy: RatioPolicy) -> None:
         self._policy = policy
@@ -81,7 +81,7 @@ class RatioChoices:
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """One window: what it holds, where its VSTs stand, and the positions of all.
+    """One window: what it holds, where its VSTs are, and the positions of all.
 
     Args:
         start: index in the video of its first visual token.
@@ -89,7 +89,7 @@ class WindowPlan:
         ratio: visual tokens per VST.
         memory_length: slots before it, which is the position of its first token.
         carry: visual tokens since the last VST that the previous window left over (reference semantics only).
-        layout: where the VSTs stand; None if there are none, and then the window leaves no trace and is not run.
+        layout: where the VSTs are; None if there are none, and then the window adds nothing and is not run.
         remainder: visual tokens after its last VST, carried into the next window.
     """
 
@@ -118,7 +118,7 @@ class WindowPlan:
 
     @property
     def kept_positions(self) -> range:
-        """Positions that the VSTs have in memory: close together, wherever they stood."""
+        """Positions that the VSTs have in memory: contiguous, wherever they were in the window."""
         return range(self.memory_length, self.memory_length + self.num_vst)
 
     def covered(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Checks that need no decoder: does the path name a file, and do its first bytes say that it is no video?"""
+"""Checks that need no decoder: does the path name a file, and do its first bytes show that it is not a video?"""
 
 import os
 import re
@@ -17,7 +17,7 @@ _PLAYLISTS = {
     b"<?xml": "an XML document",
 }
 _PICTURES = {b"\x89PNG\r\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\x00": "TIFF", b"MM\x00*": "TIFF"}
-_FRAMES_BEHIND_TEXT = b"YUV4MPEG2 "  # a line, and pictures that may be beyond what is looked at
+_FRAMES_AFTER_TEXT = b"YUV4MPEG2 "  # a line, and pictures that may be beyond the bytes that are checked
 _PICTURE_BRANDS = {b"avif": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF"}
 
 
@@ -69,7 +69,7 @@ def _check_head(name: str, head: bytes) -> None:
         picture = "WebP"
     if picture:
         raise VideoError(f"{name}: is a still picture ({picture}), not a video", GIVE_A_VIDEO)
-    if _is_text(head) and not head.startswith(_FRAMES_BEHIND_TEXT):
+    if _is_text(head) and not head.startswith(_FRAMES_AFTER_TEXT):
         raise VideoError(f"{name}: is a text file, not a video", GIVE_A_VIDEO)
 
 
@@ -111,4 +111,4 @@ def looks_like_video(path: str | os.PathLike[str]) -> bool:
     if head.startswith(b"OggS"):
         return b"theora" in head
     is_ts = len(head) > 2 * _TS_PACKET_BYTES and head[0] == head[_TS_PACKET_BYTES] == head[2 * _TS_PACKET_BYTES] == 0x47
-    return is_ts or any(head[at : at + len(magic)] == magic for at, magic in _VIDEO_STARTS)
+    return is_ts or any(head[offset : offset + len(magic)] == magic for offset, magic in _VIDEO_STARTS)

@@ -13,7 +13,7 @@ from .checks import GET_ANOTHER_COPY, GIVE_A_VIDEO
 from .formats import convert_advice
 from .streams import choose_stream
 
-# FFmpeg opens other files and addresses when a script or playlist says so, whatever the name of the file is.
+# FFmpeg opens the files and addresses that a script or playlist names, whatever the name of the file is.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif"
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 _MAX_DEMUX_ERRORS = 1000
@@ -73,7 +73,7 @@ def _what_instead(container: InputContainer) -> str:
 
 
 def demux(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet]:
-    """Yield the packets of these streams, going on behind damaged places.
+    """Yield the packets of these streams, continuing after damaged parts.
 
     The last packet of each stream is empty (`is_flush`): it asks the decoder for what it still holds.
     """

@@ -15,16 +15,16 @@ import weakref
 from typing import IO, BinaryIO
 
 from ..machine import describe_exit
-from .messages import Alive, Message, Request
+from .messages import Heartbeat, Message, Request
 
 # A plain interpreter with our import path: `multiprocessing` would run the user's main module again in the child.
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from videoxl.video.decode_worker import main; main()"
 _LOG_BYTES = 8192
-_START_SECONDS = 60.0  # a third of a second of work, which on a machine that is busy can take very long
+_START_SECONDS = 60.0  # a third of a second of work, which on a busy machine can take very long
 
 
-class ProcessFailed(Exception):
-    """The decoding process crashed, or showed no sign of life, or no frame, for too long."""
+class ProcessFailure(Exception):
+    """The decoding process crashed, or sent nothing, or no frame, for too long."""
 
 
 class DecodeProcess:
@@ -49,36 +49,36 @@ class DecodeProcess:
         self._started = False
         self.close = weakref.finalize(self, _end, self._process, self._pump, self._messages, log, self._log_lines)
         self._pump.start()
-        # Standard input stays open: its end tells the child that we are gone.
+        # Standard input stays open: its end is how the child learns that this process is gone.
         with contextlib.suppress(BrokenPipeError):
             pickle.dump(request, self._process.stdin, protocol=5)
             self._process.stdin.flush()
 
     def receive(self, silence_limit: float, frame_limit: float = math.inf) -> Message:
-        """Return the next message that is not `Alive`.
+        """Return the next message that is not `Heartbeat`.
 
         Args:
-            silence_limit: seconds without any sign of life, after the process has started.
+            silence_limit: seconds without any message, after the process has started.
             frame_limit: seconds without a frame, wanted or not, however lively the process is.
 
         Raises:
-            ProcessFailed: the process ended, or a limit is reached.
+            ProcessFailure: the process ended, or a limit is reached.
         """
-        message: Message | None = Alive()
+        message: Message | None = Heartbeat()
         last_frame = time.monotonic()
-        while isinstance(message, Alive):
+        while isinstance(message, Heartbeat):
             if message.num_decoded or not self._started:
                 last_frame = time.monotonic()
             elif time.monotonic() - last_frame > frame_limit:
-                raise ProcessFailed(f"no frame for {frame_limit:g} s")
+                raise ProcessFailure(f"no frame for {frame_limit:g} s")
             limit = silence_limit if self._started else max(silence_limit, _START_SECONDS)
             try:
                 message = self._messages.get(timeout=limit)
             except queue.Empty:
-                raise ProcessFailed(f"no sign of life for {limit:g} s") from None
+                raise ProcessFailure(f"no sign of life for {limit:g} s") from None
             self._started = True
         if message is None:
-            raise ProcessFailed(f"the decoding process {describe_exit(self._process.wait())}")
+            raise ProcessFailure(f"the decoding process {describe_exit(self._process.wait())}")
         return message
 
     @property

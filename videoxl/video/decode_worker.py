@@ -20,18 +20,18 @@ import numpy as np
 
 from ..errors import VideoError
 from .messages import (
-    Alive,
-    Crashed,
+    CrashReport,
     DecodeRequest,
-    Failed,
-    Finished,
+    DecoderSwitch,
+    EndOfStream,
     FrameBlock,
+    Heartbeat,
     Message,
     Request,
-    Switched,
+    VideoFailure,
 )
 
-_ALIVE_SECONDS = 1.0
+_HEARTBEAT_SECONDS = 1.0
 _MAX_LOG_BYTES = 1 << 20
 
 
@@ -49,16 +49,16 @@ class _Channel:
         self._last_sent = time.monotonic()
         self._num_decoded = 0
 
-    def alive(self, num_decoded: int = 0) -> None:
-        """Tell the parent that work goes on, at most once a second; keep the log small.
+    def heartbeat(self, num_decoded: int = 0) -> None:
+        """Send the parent a sign of life, at most once a second; keep the log small.
 
         Args:
             num_decoded: frames that were decoded since the last call, whether or not they are wanted.
         """
         self._num_decoded += num_decoded
-        if time.monotonic() - self._last_sent < _ALIVE_SECONDS:
+        if time.monotonic() - self._last_sent < _HEARTBEAT_SECONDS:
             return
-        self.send(Alive(self._num_decoded))
+        self.send(Heartbeat(self._num_decoded))
         if os.fstat(2).st_size > _MAX_LOG_BYTES:
             os.ftruncate(2, 0)
             os.lseek(2, 0, os.SEEK_SET)
@@ -74,11 +74,11 @@ def main() -> None:
     try:
         _serve(request, channel)
     except VideoError as error:
-        channel.send(Failed(str(error), error.advice))
+        channel.send(VideoFailure(str(error), error.advice))
     except BrokenPipeError:
         pass
     except Exception:  # the parent turns it into an error of its own, or tries the other decoder
-        channel.send(Crashed(traceback.format_exc()))
+        channel.send(CrashReport(traceback.format_exc()))
     os._exit(0)  # without the destructors of decoders that may be in a bad state
 
 
@@ -92,15 +92,15 @@ def _serve(request: Request, channel: _Channel) -> None:
 
     from .probe import probe
 
-    channel.send(Alive())  # all is imported
+    channel.send(Heartbeat())  # all is imported
     # FFmpeg's own printing: PyAV's hook for Python would need the interpreter lock in decoding threads.
     av.logging.restore_default_callback()
     av.logging.set_libav_level(av.logging.ERROR)
     if isinstance(request, DecodeRequest):
         _decode(request, channel)
-        channel.send(Finished(_peak_rss_bytes()))
+        channel.send(EndOfStream(_peak_rss_bytes()))
     else:
-        channel.send(probe(request.path, request.location, request.stream, channel.alive))
+        channel.send(probe(request.path, request.location, request.stream, channel.heartbeat))
 
 
 def _decode(request: DecodeRequest, channel: _Channel) -> None:
@@ -123,22 +123,22 @@ def _decode(request: DecodeRequest, channel: _Channel) -> None:
 def _pictures(request: DecodeRequest, channel: _Channel) -> Iterator[tuple[int, np.ndarray, bool]]:
     from dataclasses import replace
 
-    from .decord_reader import DecordGaveUp, read_with_decord
+    from .decord_reader import DecordFailure, read_with_decord
     from .pyav_reader import PyAVReader
 
     first = request.first
     if request.decoder == "decord":
         try:
-            for picture in read_with_decord(request, channel.alive):
+            for picture in read_with_decord(request, channel.heartbeat):
                 yield picture
                 first = picture[0] + 1
             return
-        except DecordGaveUp as problem:
+        except DecordFailure as problem:
             if not request.may_switch:
                 path = request.info.path
                 raise VideoError(f"{path}: {problem}", "Let videoxl choose the decoder.") from problem
-            channel.send(Switched(str(problem)))
-    yield from PyAVReader(replace(request, first=first), channel.alive)
+            channel.send(DecoderSwitch(str(problem)))
+    yield from PyAVReader(replace(request, first=first), channel.heartbeat)
 
 
 def _peak_rss_bytes() -> int:

@@ -1,7 +1,7 @@
-"""Pictures that are woven from two moments, in the child process: every second line is of the later one.
+"""Interlaced pictures, woven from two moments, in the child process: every second line is of the later one.
 
 bwdif makes a picture of one moment from it and its two neighbours, and of nothing else. So each picture that is wanted
-goes through a graph of its own with these: the same comes out wherever decoding began, and the others cost nothing.
+goes through a graph of its own with these: the result is the same wherever decoding began, and the others cost nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 _INTERLACED_ORDERS = (2, 3, 4, 5)  # FFmpeg's AVFieldOrder; 0 is unknown and 1 progressive
-_ANY = Fraction(1, 25)  # time base of the graph, whose times nobody looks at
+_ANY = Fraction(1, 25)  # time base of the graph, whose times are not used
 
 
 def is_interlaced(stream: VideoStream, frame: VideoFrame) -> bool:

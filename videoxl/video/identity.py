@@ -14,7 +14,7 @@ class VideoRecord:
     """What is known of a video file without opening it again.
 
     Args:
-        path: absolute, when it was watched; it may have moved since.
+        path: absolute, when the memory was made; it may have moved since.
         duration: seconds.
         fps: average frames per second.
         width: of the picture, in square pixels.
@@ -22,7 +22,7 @@ class VideoRecord:
         size: bytes of the file.
         modified: when the file was last written, in seconds since 1970.
         digest: of the content; see `content_digest`.
-        streams: its video streams; none if it was watched before these were noted.
+        streams: its video streams; none in records of versions that did not keep them.
     """
 
     path: str
@@ -41,21 +41,21 @@ class VideoRecord:
 
     @property
     def stream(self) -> int | None:
-        """Index of the stream that was watched; None if that was not noted."""
+        """Index of the stream that was read; None if it was not recorded."""
         return next((stream.index for stream in self.streams if stream.chosen), None)
 
 
 def content_digest(path: str | os.PathLike[str], size: int | None = None) -> str:
     """Return a digest of a local file's size and content, read at head, tail and evenly between; 32 hex digits.
 
-    Name, place and times of the file do not count. Files of up to 16 MiB are read whole.
+    Name, folder and times of the file do not count. Files of up to 16 MiB are read whole.
 
     Args:
         path: of the file.
-        size: take its first so many bytes for all of it, so that a file is known again when it has grown.
+        size: number of bytes from its beginning that count, so that a file is recognised when it has grown.
 
     Raises:
-        VideoError: it is no file, or cannot be read; see `check_file`.
+        VideoError: it is not a file, or cannot be read; see `check_file`.
     """
     location = check_file(path)
     try:

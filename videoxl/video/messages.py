@@ -16,7 +16,7 @@ class Segment:
 
     Attributes:
         first: number of the first of them among all packets of the video stream, in the order of the file.
-        offset: what is added to their time stamps, so that they go on where those of the segment before end.
+        offset: what is added to their time stamps, so that they continue where those of the segment before end.
         begin: the first presentation time stamp that comes of it.
     """
 
@@ -31,7 +31,7 @@ class StreamInfo:
 
     Args:
         index: its number among all streams of the file, as ffprobe counts them.
-        width: in pixels, as the header says; height likewise.
+        width: in pixels, from the header; height likewise.
         fps: average frames per second; 0 if the header has none.
         codec: FFmpeg's name; "unknown" if it has no decoder.
         chosen: whether it is the one that is read.
@@ -61,12 +61,12 @@ class VideoInfo:
         duration: seconds from the start of the file to the end of its last readable frame.
         start: seconds on the file's own clock at which a player starts; times are counted from there.
         time_base: seconds per unit of `pts` and `dts`.
-        pts: int64, presentation time stamps, ascending; where the clock of the file jumps they go on.
+        pts: int64, presentation time stamps, ascending; where the clock of the file jumps they continue.
         dts: int64, decoding time stamps of the same frames, likewise.
         keyframes: bool, frames that decode without any other.
         frames_missing: frames that the file announces but does not contain (an estimate where it keeps no count).
         warnings: sentences about damage.
-        decord_problem: why decord would read this file wrongly; None where nothing speaks against it.
+        decord_problem: why decord would read this file wrongly; None where nothing is known against it.
         decord_installed: whether the decoding process can find decord.
         segments: how its clock jumps; none where it runs on.
         streams: the streams of moving pictures in the file, one of them chosen.
@@ -135,12 +135,12 @@ class DecodeRequest:
 
     Attributes:
         info: the file.
-        indices: int64, ascending, the frames wanted.
+        indices: int64, ascending, the wanted frames.
         first: position in `indices` to begin with.
         width: width of the pictures to send; height likewise.
         chunk: frames per message.
         decoder: "decord" or "pyav".
-        may_switch: whether PyAV may go on where decord gives up.
+        may_switch: whether PyAV may continue where decord fails.
         keyframes_only: every wanted frame is a key frame, and only these are to be decoded.
         threads: decoding threads of PyAV.
     """
@@ -158,8 +158,8 @@ class DecodeRequest:
 
 
 @dataclass(frozen=True)
-class Alive:
-    """The decoder is working; nothing is ready yet. It has decoded so many frames since it last said something."""
+class Heartbeat:
+    """The decoder is working; nothing is ready yet. It has decoded this many frames since its last message."""
 
     num_decoded: int = 0
 
@@ -175,21 +175,21 @@ class FrameBlock:
 
 
 @dataclass(frozen=True)
-class Switched:
-    """decord gave up, PyAV goes on."""
+class DecoderSwitch:
+    """decord failed, PyAV continues."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class Finished:
+class EndOfStream:
     """Nothing more will come."""
 
     peak_rss_bytes: int
 
 
 @dataclass(frozen=True)
-class Failed:
+class VideoFailure:
     """The file is at fault: the two sentences of a `VideoError`."""
 
     problem: str
@@ -197,11 +197,11 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Crashed:
+class CrashReport:
     """The decoding process raised an error that it did not expect."""
 
     traceback: str
 
 
 Request = ProbeRequest | DecodeRequest
-Message = Alive | VideoInfo | FrameBlock | Switched | Finished | Failed | Crashed
+Message = Heartbeat | VideoInfo | FrameBlock | DecoderSwitch | EndOfStream | VideoFailure | CrashReport

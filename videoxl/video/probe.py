@@ -1,6 +1,6 @@
 """Probing a file with PyAV, in the child process: one pass over its packets, and one decoded picture.
 
-The pass costs about a second per hour of video. It gives exact frame times, and tells whether decord can be trusted
+The pass costs about a second per hour of video. It gives exact frame times, and finds out whether decord can be trusted
 with the file: decord silently returns wrong frames for open GOPs, MPEG-TS, AVI with B-frames and edit lists, and hides
 damage.
 """
@@ -24,12 +24,12 @@ from .container import demux, is_flush, open_video
 from .deinterlace import is_interlaced
 from .messages import VideoInfo, count_frames
 from .streams import choice_warning, moving_streams, stream_infos
-from .timeline import ClockWatch, Timeline, join_clocks, jump_warning
+from .timeline import ClockJumpDetector, Timeline, join_clocks, jump_warning
 from .tone_mapping import transfer_of
 from .transparency import decoder_of, has_alpha
 
 _DECORD_CONTAINERS = ("mov", "matroska")
-_DECORD_MAX_GOP_PIXELS = 4e9  # about 4300 pictures of 1280x720; decord cannot say that it is still working
+_DECORD_MAX_GOP_PIXELS = 4e9  # about 4300 pictures of 1280x720; decord cannot report that it is still working
 _FIRST_PICTURE_PACKETS = 2000  # give up when none of so many packets gives a picture
 
 
@@ -37,7 +37,7 @@ _FIRST_PICTURE_PACKETS = 2000  # give up when none of so many packets gives a pi
 class _Packets:
     """What the packet pass collects about the video stream; times are in units of its time base."""
 
-    clock: ClockWatch
+    clock: ClockJumpDetector
     pts: list[int] = field(default_factory=list)
     dts: list[int] = field(default_factory=list)
     durations: list[int] = field(default_factory=list)  # 0 where unknown
@@ -77,35 +77,35 @@ class _Packets:
         return join_clocks(self.clock.jumps, self.numbers, self.pts, self.dts, self.durations, self.keyframes)
 
 
-def probe(path: str, location: str, asked: int | None, alive: Callable[[], None]) -> VideoInfo:
+def probe(path: str, location: str, requested: int | None, heartbeat: Callable[[], None]) -> VideoInfo:
     """Return the info about the video in a file.
 
     Args:
-        path: the file as messages shall name it.
+        path: the file as messages name it.
         location: its absolute path.
-        asked: index of the stream; None for the best one.
-        alive: called now and then while working.
+        requested: index of the stream; None for the best one.
+        heartbeat: called now and then while working.
 
     Raises:
         VideoError: the file cannot be opened, lacks the stream, or holds no picture that can be decoded.
     """
     log_begin = os.fstat(2).st_size
-    container, stream = open_video(path, location, asked)
+    container, stream = open_video(path, location, requested)
     with container:
-        packets = _read_packets(container, stream, alive)
+        packets = _read_packets(container, stream, heartbeat)
         if not packets.pts:
             raise VideoError(f"{path}: its video track has no frames", GET_ANOTHER_COPY)
         damaged = packets.num_corrupt > 0 or os.fstat(2).st_size > log_begin
-        first = _first_picture(path, location, stream.index, alive)
-        return _info(path, location, container, stream, packets, damaged, first, asked)
+        first = _first_picture(path, location, stream.index, heartbeat)
+        return _info(path, location, container, stream, packets, damaged, first, requested)
 
 
-def _read_packets(container: InputContainer, stream: VideoStream, alive: Callable[[], None]) -> _Packets:
-    packets = _Packets(ClockWatch(_container_name(container), _time_base(stream)))
-    # Where the header keeps no count of frames, the end of the other streams tells whether the file was cut off.
+def _read_packets(container: InputContainer, stream: VideoStream, heartbeat: Callable[[], None]) -> _Packets:
+    packets = _Packets(ClockJumpDetector(_container_name(container), _time_base(stream)))
+    # Where the header keeps no count of frames, the end of the other streams shows whether the file was cut off.
     streams = [stream] if stream.frames else [s for s in container.streams if s.type in ("video", "audio")]
     for packet in demux(container, streams):
-        alive()
+        heartbeat()
         if is_flush(packet):
             continue
         if packet.stream is stream:
@@ -126,7 +126,7 @@ def _info(
     packets: _Packets,
     damaged: bool,
     first: VideoFrame,
-    asked: int | None,
+    requested: int | None,
 ) -> VideoInfo:
     time_base = _time_base(stream)
     start = (container.start_time or 0) / av.time_base
@@ -149,7 +149,7 @@ def _info(
     elif damaged or warnings:
         decord_problem = "FFmpeg found errors in the file, and decord hides damage"
     streams = stream_infos(container, stream)
-    if choice := choice_warning(streams, asked):
+    if choice := choice_warning(streams, requested):
         warnings.append(choice)
     return VideoInfo(
         path=path,
@@ -191,13 +191,13 @@ def _longest_gop(keyframes: np.ndarray) -> int:
     return int(np.diff(borders).max())
 
 
-def _first_picture(path: str, location: str, index: int, alive: Callable[[], None]) -> VideoFrame:
+def _first_picture(path: str, location: str, index: int, heartbeat: Callable[[], None]) -> VideoFrame:
     """Decode one picture: its size and rotation are true, those in the header need not be."""
     container, stream = open_video(path, location, index)
     with container:
         decoder = decoder_of(stream)
         for number, packet in enumerate(demux(container, [stream])):
-            alive()
+            heartbeat()
             try:
                 frames = decoder.decode(packet)
             except av.FFmpegError:

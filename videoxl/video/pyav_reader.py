@@ -31,17 +31,17 @@ class PyAVReader:
     """Yields the wanted frames in order; those that cannot be decoded are left out.
 
     Seeks to the key frame before a wanted frame where that skips something. Seeking by presentation time is not exact
-    in MP4 (its index is by decoding time), so the place where a seek lands is checked.
+    in MP4 (its index is by decoding time), so where a seek lands is checked.
 
     Args:
         request: what is wanted.
-        alive: called now and then while working.
+        heartbeat: called now and then while working.
         end: time stamp of the frame at which the file is taken to end; None for all of it.
     """
 
-    def __init__(self, request: DecodeRequest, alive: Callable[[int], None], end: int | None = None) -> None:
+    def __init__(self, request: DecodeRequest, heartbeat: Callable[[int], None], end: int | None = None) -> None:
         self._request = request
-        self._alive = alive
+        self._heartbeat = heartbeat
         self._end = end
         info = request.info
         self._pts = info.pts
@@ -81,7 +81,7 @@ class PyAVReader:
             target = int(self._request.indices[position])
             self._approach(target)
             for frame in self._frames:
-                self._alive(1)
+                self._heartbeat(1)
                 pts = _pts(frame)
                 if pts is None:
                     continue
@@ -109,8 +109,8 @@ class PyAVReader:
         lost = [self._wanted.pop(int(self._pts[n])) for n in numbers if int(self._pts[n]) in self._wanted]
         if lost and self._end is None:
             request = replace(self._request, indices=self._request.indices[lost], first=0)
-            for place, picture, is_damaged in PyAVReader(request, self._alive, end=pts):
-                yield lost[place], picture, is_damaged
+            for index, picture, is_damaged in PyAVReader(request, self._heartbeat, end=pts):
+                yield lost[index], picture, is_damaged
 
     def _open(self) -> None:
         info = self._request.info
@@ -133,7 +133,7 @@ class PyAVReader:
 
     def _approach(self, target: int) -> None:
         """Seek to the key frame that `target` needs, if that is ahead of the frames decoded next."""
-        if self._request.info.interlaced:  # it is shown by the help of its neighbours
+        if self._request.info.interlaced:  # its neighbours are needed to show it
             target = max(0, target - 1)
         key = int(self._key_before[target])
         if key <= self._last + _MIN_SEEK:
@@ -148,13 +148,13 @@ class PyAVReader:
             key = int(self._key_before[key - 1]) if key > 0 else -1
             if key <= self._last:
                 break
-        # Decode from the start, and on from there: doing so for every target would take for ever.
+        # Decode from the start, and on from there: doing so for every target would take too long.
         self._may_seek = False
         self._container.close()
         self._open()
 
     def _seek(self, key: int) -> bool:
-        """Go to a key frame; tell whether the file is now at it or before it."""
+        """Seek to a key frame; return whether the file is now at it or before it."""
         try:
             self._container.seek(int(self._seek_times[key]), stream=self._stream)
         except av.FFmpegError:
@@ -171,7 +171,7 @@ class PyAVReader:
 
     def _decode(self, packets: Iterator[Packet | None]) -> Iterator[VideoFrame]:
         for packet in packets:
-            self._alive(0)
+            self._heartbeat(0)
             if packet is None:
                 yield from self._drain()
                 continue
@@ -193,7 +193,7 @@ class PyAVReader:
                 yield from self._drain()
 
     def _drain(self) -> Iterator[VideoFrame]:
-        """Yield what the decoder still holds, by telling it that nothing follows, and make it ready for what does."""
+        """Yield what the decoder still holds, by signalling the end, and make it ready for what follows."""
         yield from self._decode_packet(None)
         self._codec.flush_buffers()
 

@@ -6,13 +6,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import VideoError
-from .decode_process import DecodeProcess, ProcessFailed
-from .messages import Crashed, DecodeRequest, Failed, Finished, FrameBlock, Message, Switched, count_frames
+from .decode_process import DecodeProcess, ProcessFailure
+from .messages import (
+    CrashReport,
+    DecodeRequest,
+    DecoderSwitch,
+    EndOfStream,
+    FrameBlock,
+    Message,
+    VideoFailure,
+    count_frames,
+)
 from .sampling import SamplingPlan
 
 _MIN_LIMIT_SECONDS = 60.0
 _LIMIT_FACTOR = 20  # times the slowest chunk so far
-_FRAME_LIMIT_SECONDS = 600.0  # packets that give no frame, at thousands a second: nothing will come of them
+_FRAME_LIMIT_SECONDS = 600.0  # packets without a frame, at thousands a second: none will come
 _MIN_DECODED = 0.5  # of the wanted frames
 _OTHER = {"decord": "pyav", "pyav": "decord"}
 _DAMAGED_ADVICE = "The file is damaged: copy or download it again, or choose another time range."
@@ -35,12 +44,12 @@ class FrameChunk:
 
 @dataclass(frozen=True)
 class DecodeReport:
-    """What came of reading a plan; complete when the reader is exhausted.
+    """What was read of a plan; complete when the reader is exhausted.
 
     Attributes:
         frames_wanted: frames in the plan.
         frames_decoded: frames handed out.
-        frames_lost: wanted frames given up as undecodable so far.
+        frames_lost: wanted frames that could not be decoded so far.
         frames_damaged: frames handed out that the decoder marked as showing damage.
         frames_missing: frames that the file announces but does not contain.
         decoder: "decord" or "pyav", the one used last.
@@ -90,7 +99,7 @@ class FrameReader(Iterator[FrameChunk]):
                 limit = max(_MIN_LIMIT_SECONDS, _LIMIT_FACTOR * self._slowest)
                 message = self._process.receive(limit, max(_FRAME_LIMIT_SECONDS, limit))
                 chunk = self._accept(message)
-            except ProcessFailed as failure:
+            except ProcessFailure as failure:
                 self._retry(str(failure))
                 continue
             except BaseException:  # also Ctrl-C: never leave the process behind
@@ -103,18 +112,18 @@ class FrameReader(Iterator[FrameChunk]):
     def _accept(self, message: Message) -> FrameChunk | None:
         if isinstance(message, FrameBlock):
             return self._chunk(message)
-        if isinstance(message, Switched):
+        if isinstance(message, DecoderSwitch):
             self._request = replace(self._request, decoder="pyav")
             self._reason = message.reason
-        elif isinstance(message, Finished):
+        elif isinstance(message, EndOfStream):
             self._peak_rss_bytes = message.peak_rss_bytes
             self._passed = len(self._plan)
             self.close()
             self._check_losses()
-        elif isinstance(message, Failed):
+        elif isinstance(message, VideoFailure):
             raise VideoError(message.problem, message.advice)
-        elif isinstance(message, Crashed):
-            raise ProcessFailed(message.traceback.strip().splitlines()[-1])
+        elif isinstance(message, CrashReport):
+            raise ProcessFailure(message.traceback.strip().splitlines()[-1])
         return None
 
     def _chunk(self, block: FrameBlock) -> FrameChunk:
@@ -136,7 +145,7 @@ class FrameReader(Iterator[FrameChunk]):
             )
 
     def _retry(self, failure: str) -> None:
-        """Go on with the other decoder from the first frame that is missing."""
+        """Continue with the other decoder from the first frame that is missing."""
         self.close()
         if not self._may_retry:
             path = self._request.info.path

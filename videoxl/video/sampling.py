@@ -76,7 +76,7 @@ def choose_frames(
                 "Choose a longer range, or sample uniformly.",
             )
     span = times[candidates]
-    # The first one may be on screen since long before the start: moments are counted from there.
+    # The first one may be on screen since long before the start: moments are counted from the start.
     moments = span if start is None else np.maximum(span, start)
     if mode == "fixed-rate":
         assert fps is not None  # checked
@@ -149,7 +149,7 @@ def _at_fixed_rate(times: np.ndarray, max_frames: int, fps: float) -> np.ndarray
     the few times that its length doubles.
     """
     while True:
-        # The first moment at which each frame may be on screen, and the first at which it is no more.
+        # The first moment at which each frame may be on screen, and the first at which it no longer is.
         appears = np.ceil((times - times[0] - _TIME_TOLERANCE) * fps)
         after_last = np.floor((times[-1] - times[0] + _TIME_TOLERANCE) * fps) + 1
         pick = np.flatnonzero(appears < np.append(appears[1:], after_last))

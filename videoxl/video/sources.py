@@ -1,4 +1,4 @@
-"""Where frames can come from: a file, an array, and either of them with frames put in."""
+"""Where frames can come from: a file, an array, and either of them with frames inserted."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class FrameStream(Protocol):
 
 
 class FrameSource(Protocol):
-    """What can be watched. `Video` is one."""
+    """Where frames come from. `Video` is one."""
 
     def sample(
         self, max_frames: int, fps: float | None, start: float | None, end: float | None, mode: Mode
@@ -95,52 +95,53 @@ class FrameArray:
 
 
 @dataclass(frozen=True, eq=False)
-class WithInserted:
-    """A source with frames put in after sampling: a video and the needles in it.
+class SourceWithInsertions:
+    """A source with frames inserted after sampling: a video and the needles in it.
 
     Args:
         source: the haystack.
         frames: uint8 RGB [h, w, 3] each, of any size.
-        places: for each frame, how many of the sampled frames stand before it; not descending.
+        positions: for each frame, how many of the sampled frames are before it; not descending.
 
     Raises:
-        VideoError: there are not as many places as frames, or they descend.
+        VideoError: there are not as many positions as frames, or they descend.
     """
 
     source: FrameSource
     frames: Sequence[np.ndarray]
-    places: Sequence[int]
+    positions: Sequence[int]
 
     def __post_init__(self) -> None:
-        if len(self.frames) != len(self.places) or list(self.places) != sorted(self.places):
-            places = f"{len(self.frames)} frames at places {list(self.places)}"
-            raise VideoError(places, "Give one place for each frame, in ascending order.")
+        if len(self.frames) != len(self.positions) or list(self.positions) != sorted(self.positions):
+            problem = f"{len(self.frames)} frames at positions {list(self.positions)}"
+            raise VideoError(problem, "Give one position for each frame, in ascending order.")
 
     def sample(
         self, max_frames: int, fps: float | None, start: float | None, end: float | None, mode: Mode
     ) -> SamplingPlan:
-        """Return the source's frames and those put in, which have the time of the frame before and the index -1.
+        """Return the source's frames and the inserted ones, which have the time of the frame before and the index -1.
 
         Raises:
-            VideoError: the source's, or a place is beyond its sampled frames.
+            VideoError: the source's, or a position is beyond its sampled frames.
         """
         plan = self.source.sample(max_frames, fps, start, end, mode)
         if (plan.indices < 0).any():
-            raise VideoError("frames were put into this source already", "Put all of them in at once.")
-        if not all(0 <= place <= len(plan) for place in self.places):
+            raise VideoError("frames were inserted into this source already", "Insert all of them at once.")
+        if not all(0 <= position <= len(plan) for position in self.positions):
             raise VideoError(
-                f"places {list(self.places)} are not all among the {len(plan)} sampled frames", "Sample more frames."
+                f"positions {list(self.positions)} are not all among the {len(plan)} sampled frames",
+                "Sample more frames.",
             )
-        times = plan.times[np.maximum(np.array(self.places, int) - 1, 0)] if self.places else []
+        times = plan.times[np.maximum(np.array(self.positions, int) - 1, 0)] if self.positions else []
         return SamplingPlan(
-            np.insert(plan.indices, self.places, -1), np.insert(plan.times, self.places, times), plan.mode
+            np.insert(plan.indices, self.positions, -1), np.insert(plan.times, self.positions, times), plan.mode
         )
 
     def read(self, plan: SamplingPlan, chunk: int = 32, size: int | None = None) -> FrameStream:
-        """Return the planned frames; one that was put in is a chunk of its own, at its own size."""
+        """Return the planned frames; an inserted one is a chunk of its own, at its own size."""
         own = plan.indices >= 0
         inner = replace(plan, indices=plan.indices[own], times=plan.times[own])
-        return _Inserting(self.source.read(inner, chunk, size), plan, self.frames)
+        return _StreamWithInsertions(self.source.read(inner, chunk, size), plan, self.frames)
 
 
 class ChunkStream:
@@ -165,8 +166,8 @@ class ChunkStream:
         pass
 
 
-class _Inserting(ChunkStream):
-    """A stream with frames put in where the plan has the index -1."""
+class _StreamWithInsertions(ChunkStream):
+    """A stream with frames inserted where the plan has the index -1."""
 
     def __init__(self, inner: FrameStream, plan: SamplingPlan, frames: Sequence[np.ndarray]) -> None:
         super().__init__(self._merged(inner, plan, frames))
@@ -174,20 +175,20 @@ class _Inserting(ChunkStream):
 
     @staticmethod
     def _merged(inner: FrameStream, plan: SamplingPlan, frames: Sequence[np.ndarray]) -> Iterator[FrameChunk]:
-        put_in = np.flatnonzero(plan.indices < 0).tolist()
-        waiting: list[tuple[int, np.ndarray]] = list(zip(put_in, frames, strict=True))
-        places = {int(index): place for place, index in enumerate(plan.indices) if index >= 0}
+        inserted = np.flatnonzero(plan.indices < 0).tolist()
+        waiting: list[tuple[int, np.ndarray]] = list(zip(inserted, frames, strict=True))
+        positions = {int(index): position for position, index in enumerate(plan.indices) if index >= 0}
         for chunk in inner:
             done = 0
-            for at, index in enumerate(chunk.indices):
-                while waiting and waiting[0][0] < places[int(index)]:
-                    if at > done:
-                        yield _part(chunk, done, at)
-                        done = at
+            for offset, index in enumerate(chunk.indices):
+                while waiting and waiting[0][0] < positions[int(index)]:
+                    if offset > done:
+                        yield _part(chunk, done, offset)
+                        done = offset
                     yield _single(plan, *waiting.pop(0))
             yield _part(chunk, done, len(chunk.indices))
-        for place, frame in waiting:
-            yield _single(plan, place, frame)
+        for position, frame in waiting:
+            yield _single(plan, position, frame)
 
     @property
     def is_ahead(self) -> bool:  # type: ignore[override]
@@ -205,6 +206,6 @@ def _part(chunk: FrameChunk, start: int, stop: int) -> FrameChunk:
     return FrameChunk(chunk.frames[start:stop], chunk.times[start:stop], chunk.indices[start:stop])
 
 
-def _single(plan: SamplingPlan, place: int, frame: np.ndarray) -> FrameChunk:
-    at = slice(place, place + 1)
+def _single(plan: SamplingPlan, position: int, frame: np.ndarray) -> FrameChunk:
+    at = slice(position, position + 1)
     return FrameChunk(frame[None], plan.times[at], plan.indices[at])

@@ -13,7 +13,7 @@ _STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 def moving_streams(container: InputContainer) -> list[VideoStream]:
-    """Return the video streams that are no cover pictures."""
+    """Return the video streams that are not cover pictures."""
     return [stream for stream in container.streams.video if not stream.disposition & _STILL]
 
 
@@ -21,7 +21,7 @@ def choose_stream(path: str, container: InputContainer, index: int | None) -> Vi
     """Return the stream of that index; by default FFmpeg's choice, which is None if there are no moving pictures.
 
     Args:
-        path: as messages shall name the file.
+        path: the file as messages name it.
         container: the file.
         index: among all streams of the file.
 
@@ -36,19 +36,19 @@ def choose_stream(path: str, container: InputContainer, index: int | None) -> Vi
         return next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
     chosen = next((stream for stream in streams if stream.index == index), None)
     if chosen is None:
-        there_are = _listed(stream_infos(container, streams[0]))
-        raise VideoError(f"{path}: has no video stream {index}, only {there_are}", "Choose one of these.")
+        available = _listed(stream_infos(container, streams[0]))
+        raise VideoError(f"{path}: has no video stream {index}, only {available}", "Choose one of these.")
     return chosen
 
 
 def stream_infos(container: InputContainer, chosen: VideoStream) -> tuple[StreamInfo, ...]:
-    """Return what the header says about the streams of moving pictures."""
+    """Return the header's info about the streams of moving pictures."""
     return tuple(_info(stream, stream is chosen) for stream in moving_streams(container))
 
 
-def choice_warning(streams: Sequence[StreamInfo], asked: int | None) -> str | None:
-    """Return a sentence for who did not choose, if there was a choice."""
-    if asked is not None or len(streams) < 2:
+def choice_warning(streams: Sequence[StreamInfo], requested: int | None) -> str | None:
+    """Return a sentence for a user who did not choose, if there was a choice."""
+    if requested is not None or len(streams) < 2:
         return None
     chosen = next(stream.index for stream in streams if stream.chosen)
     return f"has {len(streams)} video streams, {_listed(streams)}; {chosen} is read, --video-stream N chooses"

@@ -1,11 +1,11 @@
-"""A clock that does not run on: recordings that were joined, or a camera that was started again in the same file.
+"""A clock that is not continuous: recordings that were joined, or a camera that was started again in the same file.
 
-Where the clock jumps, times go on where they stood: the first frame after a jump appears when the last one before it
-has been shown for as long as its duration says. What counts as a jump depends on the container:
+Where the clock jumps, times continue: the first frame after a jump appears when the last one before it has been shown
+for its whole duration. What counts as a jump depends on the container:
 
 - MPEG transport and program streams and Ogg, whose time stamps may jump by the definition of the format
   (`ts_discont` in FFmpeg). FFmpeg's own rule: the decoding time stamp steps back by more than 0.1 s, or ahead by more
-  than 10 s. A step ahead stays what it is, a pause, where sound goes on in it, and in videos of a frame a second or
+  than 10 s. A step ahead stays what it is, a pause, where sound continues in it, and in videos of a frame a second or
   fewer, unless it is ten times as long as steps usually are.
 - Matroska and FLV, whose clock runs from 0, but begins again where files were joined: a key frame appears more than
   0.1 s before a frame that is earlier in the file. A long step ahead is a pause.
@@ -27,10 +27,10 @@ _AHEAD_SECONDS = 10.0
 _USUAL_STEPS = 10
 _LEAPING = ("mpegts", "mpeg", "ogg")
 _RESTARTING = ("matroska", "flv")
-_MAX_TOLD = 3  # jumps in a warning
+_MAX_LISTED = 3  # jumps in a warning
 
 
-class ClockWatch:
+class ClockJumpDetector:
     """Looks at the time stamps of a file in its own order, and notes where they may have jumped.
 
     Args:
@@ -42,7 +42,7 @@ class ClockWatch:
         self._may_leap, self._may_restart = container in _LEAPING, container in _RESTARTING
         self._time_base = float(time_base)
         self._back, self._ahead = _BACK_SECONDS / self._time_base, _AHEAD_SECONDS / self._time_base
-        self._others: list[float] = []  # seconds, behind the last frame
+        self._others: list[float] = []  # seconds, after the last frame
         self._last_dts: int | None = None
         self._max_pts: int | None = None
         self._steps: list[int] = []  # of the decoding time
@@ -72,11 +72,11 @@ class ClockWatch:
                 self._jumps.append((number, step))
                 self._others.clear()
         self._last_dts = dts
-        # FFmpeg hands out a frame of a transport stream behind what comes between it and the next.
+        # FFmpeg hands out a frame of a transport stream after the packets between it and the next.
         self._others = [other for other in self._others if other > dts * self._time_base]
 
     def _is_filled(self, before: int, after: int) -> bool:
-        """Tell whether another stream goes on between two frames."""
+        """Return whether another stream continues between two frames."""
         low, high = before * self._time_base, after * self._time_base
         moments = np.sort([low, high, *(other for other in self._others if low < other < high)])
         return bool(np.diff(moments).max() <= _AHEAD_SECONDS)
@@ -90,13 +90,13 @@ class ClockWatch:
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """Time stamps of the frames that are shown, in the order of display, on a clock that runs on.
+    """Time stamps of the frames that are shown, in the order of display, on a continuous clock.
 
     Attributes:
         pts: int64 [t], presentation time stamps, ascending.
         dts: int64 [t], decoding time stamps.
         keyframes: bool [t], frames that decode without any other.
-        end: time stamp at which the last frame is shown no more.
+        end: time stamp at which the last frame is no longer shown.
         segments: of the file; none if its clock never jumps.
     """
 
@@ -151,9 +151,9 @@ def join_clocks(
 
 
 def rebase(packets: Iterator[Packet], segments: Sequence[Segment]) -> Iterator[Packet | None]:
-    """Yield all packets of a video stream, from the first on, with time stamps that go on.
+    """Yield all packets of a video stream, from the first on, with continuous time stamps.
 
-    None stands before a segment that begins with a key frame: the decoder may hold frames of the one before. Other
+    None comes before a segment that begins with a key frame: the decoder may hold frames of the one before. Other
     segments may need these: a clock can be set within a recording.
     """
     offsets = {segment.first: segment.offset for segment in segments}
@@ -170,6 +170,6 @@ def rebase(packets: Iterator[Packet], segments: Sequence[Segment]) -> Iterator[P
 
 def jump_warning(times: Sequence[float]) -> str:
     """Return a sentence about jumps of the clock at some times, in seconds."""
-    places = ", ".join(format_timestamp(round(time, 3)) for time in times[:_MAX_TOLD])
-    more = f" and {len(times) - _MAX_TOLD} more times" if len(times) > _MAX_TOLD else ""
-    return f"its clock was reset at {places}{more}; times go on from there"
+    listed = ", ".join(format_timestamp(round(time, 3)) for time in times[:_MAX_LISTED])
+    more = f" and {len(times) - _MAX_LISTED} more times" if len(times) > _MAX_LISTED else ""
+    return f"its clock was reset at {listed}{more}; times continue from there"

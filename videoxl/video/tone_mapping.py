@@ -1,6 +1,6 @@
 """HDR pictures on the scale of SDR ones, in the child process.
 
-PQ and HLG (ITU-R BT.2100) say how much light a picture has, up to that of highlights; read as SDR codes, all else is
+PQ and HLG (ITU-R BT.2100) encode how much light a picture has, up to that of highlights; read as SDR codes, all else is
 too dark. What is done about it, step by step:
 
     codes to light    PQ by its EOTF; HLG by its inverse OETF, and its OOTF for a screen of 1000 nits
@@ -35,7 +35,7 @@ _HLG_GAMMA = 1.2  # of its OOTF at the peak above
 
 
 def transfer_of(frame: VideoFrame) -> Transfer:
-    """Return how a picture's codes mean light; all that is no HDR counts as SDR, with or without tags."""
+    """Return how a picture's codes mean light; all that is not HDR counts as SDR, with or without tags."""
     hdr: dict[int, Transfer] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B67: "hlg"}
     return hdr.get(frame.color_trc, "sdr")
 

@@ -13,9 +13,9 @@ from ..files import local_path
 from ..machine import num_cores
 from ..options import Mode
 from .checks import check_file
-from .decode_process import DecodeProcess, ProcessFailed
+from .decode_process import DecodeProcess, ProcessFailure
 from .identity import VideoRecord, content_digest
-from .messages import Crashed, DecodeRequest, Failed, ProbeRequest, VideoInfo
+from .messages import CrashReport, DecodeRequest, ProbeRequest, VideoFailure, VideoInfo
 from .reader import DecodeReport, FrameChunk, FrameReader
 from .sampling import SamplingPlan, plan_frames
 
@@ -36,7 +36,7 @@ class Video:
         stream: index of the video stream to read, for a file that has several; None for FFmpeg's choice.
 
     Attributes:
-        path: as given; of a URL, the path that it stands for.
+        path: as given; of a URL, the path that it names.
         duration: seconds from the start to the end of the last readable frame.
         fps: average frames per second.
         width, height: size in square pixels as shown, after pixel aspect and rotation.
@@ -74,7 +74,7 @@ class Video:
 
     @functools.cached_property
     def record(self) -> VideoRecord:
-        """What a memory of it keeps, so that it is known again.
+        """What a memory of it keeps, to recognise it again.
 
         Raises:
             VideoError: the file cannot be read any more.
@@ -170,15 +170,15 @@ def _probe(path: str, location: str, stream: int | None) -> VideoInfo:
     process = DecodeProcess(ProbeRequest(path, location, stream))
     try:
         message = process.receive(_PROBE_LIMIT_SECONDS)
-    except ProcessFailed as failure:
+    except ProcessFailure as failure:
         raise VideoError(
             f"{path}: cannot be opened ({failure})", "The file may be damaged: try another copy."
         ) from None
     finally:
         process.close()
-    if isinstance(message, Failed):
+    if isinstance(message, VideoFailure):
         raise VideoError(message.problem, message.advice)
-    if isinstance(message, Crashed):
+    if isinstance(message, CrashReport):
         last_line = message.traceback.strip().splitlines()[-1]
         raise VideoError(f"{path}: cannot be opened ({last_line})", "The file may be damaged: try another copy.")
     assert isinstance(message, VideoInfo)

@@ -30,7 +30,7 @@ from videoxl.tasks.needle.needles import load_needles
 from videoxl.tasks.needle.run import run_needles
 from videoxl.tasks.needle.settings import NeedleSettings
 from videoxl.tasks.needle.synthetic import Synthetic
-from videoxl.video.sources import WithInserted
+from videoxl.video.sources import SourceWithInsertions
 
 # A program that is started in the background of a script ignores Ctrl-C; the suite may run there.
 HEEDFUL = """
@@ -80,7 +80,7 @@ def test_shared_work_gives_the_memories_of_watching_each_video_by_itself() -> No
         for places in ([0, 0], [3, 7], [length, length], [2, 5]):  # the last begins again: it is before the others
             memory = memories.memorize(haystack, length, needles, places, work)
             pictures = [needle.picture() for needle in needles]
-            source = WithInserted(Synthetic(3), pictures, places)
+            source = SourceWithInsertions(Synthetic(3), pictures, places)
             naive = model.memorize(source, max_frames=length, fps=None, ratio=4)
             assert memory.num_visual_tokens == naive.num_visual_tokens and memory.ratios == naive.ratios
             for (keys, values), (naive_keys, naive_values) in zip(memory.layers, naive.layers, strict=True):
@@ -298,13 +298,13 @@ def invoke(*options: object) -> Any:
     ("options", "code", "words"),
     [
         (["--depths", "120"], 2, "not between 0 and 100"),
-        (["--lengths", "0:5"], 2, "is no range"),
-        (["--lengths", "1.5"], 2, "no whole number of frames"),
+        (["--lengths", "0:5"], 2, "not a range"),
+        (["--lengths", "1.5"], 2, "1.5"),
         (["--needles", "gone.jsonl"], 1, "cannot be read"),
         (["--haystack", "gone.mp4"], 1, "gone.mp4"),
         (["--haystack", "synthetic:x"], 1, "no whole number"),
         (["--protocol", "guess"], 2, "guess"),
-        (["--lengths", "inf"], 2, "is no range"),
+        (["--lengths", "inf"], 2, "not a range"),
         (["--lengths", "6,6"], 1, "a length twice"),
         (["--seed", "-1"], 2, "greater than or equal to 0"),
         (["--haystack", ""], 1, "no haystack"),
