@@ -83,7 +83,7 @@ USES: dict[str, Callable[[VideoXL, VisualMemory, str], object]] = {
         memory, with_list("Sum up: {chapters}", [text, text], 1000), options=ANSWER
     ),
     **{
-        f"needles, {name}": lambda model, memory, text, say=protocol.say: say(model, memory, needle(text, text, "sea"))
+        f"needles, {name}": lambda model, memory, text, p=protocol: p.ask_once(model, memory, needle(text, text, "sea"))
         for name, protocol in PROTOCOLS.items()
     },
 }  # fmt: skip

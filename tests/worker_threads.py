@@ -13,14 +13,14 @@ from videoxl.runs.worker import Message, serve
 class Threads:
     """A `WorkerBackend` that takes the place of `ProcessBackend`. Ending a worker does not end its item."""
 
-    setup_seconds = None
+    setup_timeout = None
 
     def __init__(self, devices: Sequence[str]) -> None:
         self._devices = devices
         self._news = threading.Condition()
 
-    def devices(self, most: int) -> Sequence[str]:
-        return self._devices[:most]
+    def devices(self, max_workers: int) -> Sequence[str]:
+        return self._devices[:max_workers]
 
     def start_worker(self, job: Job, device: str) -> Connection:
         return _Thread(job, device, self._news)

@@ -82,7 +82,7 @@ def test_a_file_that_was_replaced_is_watched_anew(run: Run, whole: bytes, model_
     assert result.exit_code == 0
     assert result.stderr.splitlines() == [
         f"warning: {tmp_path / 'camera.ts'}: no such file",
-        "warning: camera.ts: is shorter than when the memory was made; it is watched anew",
+        "warning: camera.ts: is shorter than when the memory was made; its memory is made again",
     ]
     last = json.loads(result.stdout.splitlines()[-1])
     assert (last["time"], last["answer"], last["frames"]) == expected(model_folder, tmp_path / "x.ts", [early])[0]

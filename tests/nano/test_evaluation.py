@@ -100,7 +100,7 @@ def test_descriptions_are_counted_by_card(all_right: list[Table], all_wrong: lis
         assert right[row, "named right, cards removed"] == right[row, "named right, VSTs zeroed"] == 0
     assert right["no cards", "exact list"] == 1 and wrong["no cards", "exact list"] == 0
     (table,) = (table for table in all_right if table.title.startswith("Describe"))
-    assert table["1 to 4 cards", "named right"].asked == SETTINGS.trials * (1 + 2 + 3 + 4)
+    assert table["1 to 4 cards", "named right"].num_questions == SETTINGS.trials * (1 + 2 + 3 + 4)
 
 
 def test_yes_is_counted_where_it_is_right_and_where_it_is_not(all_right: list[Table], all_wrong: list[Table]) -> None:

@@ -34,7 +34,7 @@ class Squares:
         def worker(item: Item, context: ItemContext) -> Rows | ItemResult:
             with self.calls.open("a", errors="backslashreplace") as file:
                 file.write(f"{item.key}\t{os.getpid()}\n")
-            context.look_ahead(self.prepare)
+            context.prefetch_next(self.prepare)
             time.sleep(self.seconds)
             self.await_file(item.data.get("await"))
             prepared = context.prepared()
@@ -139,7 +139,7 @@ class Faulty:
             begun = list(self.folder.iterdir())
             (self.folder / f"{os.getpid()} {len(begun):05d} {item.key}").touch()
             if "allow" in item.data:
-                context.allow(item.data["allow"])
+                context.set_timeout(item.data["allow"])
             fails = item.data.get("raise")
             if device != self.device_good and (len(begun) if self.all_workers else done) >= self.good:
                 fails = self.error
@@ -153,7 +153,7 @@ class Faulty:
                     time.sleep(0.01)
             if fails:
                 raise ERRORS[fails]
-            context.look_ahead(lambda item: None)
+            context.prefetch_next(lambda item: None)
             time.sleep(item.data.get("seconds", 0))
             done += 1
             return {"pid": os.getpid()}
@@ -186,26 +186,26 @@ def end_by_themselves(pids: set[int]) -> bool:
     return not any(is_alive(pid) for pid in pids)
 
 
-def main(folder: str, item: str, devices: str, most: str) -> None:
+def main(folder: str, item: str, devices: str, max_items: str) -> None:
     """Do 40 items of 3 rows each, then `item` if there is one; tell of each that is begun or done.
 
-    After `most` items it only waits to be killed.
+    After `max_items` items it only waits to be killed.
     """
     # A program started in the background of a script ignores Ctrl-C; the suite may run there.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     done = 0
 
-    def told(event: Event) -> None:
+    def on_event(event: Event) -> None:
         nonlocal done
         if isinstance(event, ItemStarted | ItemDone):
             print(type(event).__name__, event.item.key, flush=True)
         done += isinstance(event, ItemDone)
-        if done == int(most):
+        if done == int(max_items):
             time.sleep(60)
 
     items = numbers(40, rows=3) + ([Item(item, {"do": item, "file": f"{folder}.go"})] if item else [])
     job = Squares(Path(f"{folder}.calls"), seconds=0.005)
-    run(Path(folder), {"of": "a test"}, items, job, devices=devices.split(), on_event=told)
+    run(Path(folder), {"of": "a test"}, items, job, devices=devices.split(), on_event=on_event)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -48,7 +49,7 @@ def test_a_worker_that_is_killed_costs_nothing(
     events: list[Event] = []
     killed: list[int] = []
 
-    def told(event: Event) -> None:
+    def on_event(event: Event) -> None:
         events.append(event)
         if isinstance(event, ItemDone) and event.item.key == "item 8":
             killed.append(sorted(squares.processes())[0])
@@ -58,7 +59,7 @@ def test_a_worker_that_is_killed_costs_nothing(
 
     items = numbers(20)
     items[15].data["await"] = str(tmp_path / "go")  # until the worker that takes the place of the killed one is there
-    summary = run(tmp_path / "run", {}, items, squares, backend=cluster, on_event=told)
+    summary = run(tmp_path / "run", {}, items, squares, backend=cluster, on_event=on_event)
     assert (summary.done, summary.failed, summary.total) == (20, 0, 20)
     assert [row["square"] for row in load_results(tmp_path / "run")] == [n * n for n in range(20)]
     lines = (tmp_path / "run" / "results.jsonl").read_text().splitlines()
@@ -101,8 +102,8 @@ def test_an_item_that_hangs_costs_itself_only(cluster: RayBackend, tmp_path: Pat
 def test_what_cannot_be_set_up_ends_the_run(
     cluster: RayBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "devices", lambda most: ["missing"])
-    with pytest.raises(CheckpointError, match="no such device"):
+    monkeypatch.setattr(cluster, "devices", lambda max_workers: ["missing"])
+    with pytest.raises(CheckpointError, match="device"):
         run(tmp_path / "run", {}, numbers(2), Squares(tmp_path / "calls"), backend=cluster)
     assert state(tmp_path / "run").waiting == 2
 
@@ -132,8 +133,8 @@ def test_ctrl_c_ends_the_actors_and_keeps_what_is_finished(tmp_path: Path) -> No
         start_new_session=True,
     )
     assert process.stdout is not None
-    said = [process.stdout.readline().strip() for _ in range(5)]
-    assert said == ["Progress", "ItemStarted", "ItemDone", "Progress", "ItemStarted"]
+    printed = [process.stdout.readline().strip() for _ in range(5)]
+    assert printed == ["Progress", "ItemStarted", "ItemDone", "Progress", "ItemStarted"]
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=60)
     assert errors.rstrip().endswith("KeyboardInterrupt") and errors.count("Traceback") == 1
@@ -145,16 +146,16 @@ def test_ctrl_c_ends_the_actors_and_keeps_what_is_finished(tmp_path: Path) -> No
 def test_addresses_where_nobody_answers() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens
-        with pytest.raises(RunError, match="no Ray cluster answers") as caught:
+        with pytest.raises(RunError, match="Ray") as caught:
             RayBackend(f"127.0.0.1:{taken.getsockname()[1]}")
     assert "ray start --head" in caught.value.advice
     for address in ("head", "ray://head:10001", ":6379", "head:"):
-        with pytest.raises(RunError, match="is no address of a Ray cluster"):
+        with pytest.raises(RunError, match=re.escape(address)):
             RayBackend(address)
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(RunError, match="Ray is not installed") as caught:
+    with pytest.raises(RunError, match="Ray") as caught:
         RayBackend(None)
     assert "pip install 'videoxl[ray]'" in caught.value.advice

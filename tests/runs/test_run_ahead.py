@@ -42,14 +42,14 @@ def test_what_cannot_be_prepared_fails_in_its_own_turn(tmp_path: Path) -> None:
 def test_the_last_items_are_left_to_whoever_is_free(tmp_path: Path) -> None:
     done: list[str] = []
 
-    def told(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, ItemDone):
             done.append(event.item.key)
             (tmp_path / event.item.key).touch()
 
     items = [Item(f"item {number}", {"number": number}) for number in range(3)]
     items[0].data["await"] = str(tmp_path / "item 2")
-    run(tmp_path / "run", {}, items, Squares(tmp_path / "calls"), devices=["cpu", "cpu"], on_event=told)
+    run(tmp_path / "run", {}, items, Squares(tmp_path / "calls"), devices=["cpu", "cpu"], on_event=on_event)
     assert done.index("item 2") < done.index("item 0")
 
 
@@ -63,19 +63,19 @@ def test_a_worker_that_ends_takes_only_its_own_item_with_it(tmp_path: Path) -> N
     assert [event.item for event in events if isinstance(event, ItemFailed)] == [items[0]]
     assert [event.item for event in events if isinstance(event, WorkerLost)] == [items[0]]
     assert squares.counts() == {item.key: 1 for item in items}
-    assert [row["prepared"] for row in load_results(tmp_path / "run")] == [None, 20]  # the next came anew
+    assert [row["prepared"] for row in load_results(tmp_path / "run")] == [None, 20]  # the next was sent again
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_an_item_that_ended_a_worker_is_not_with_others_again(tmp_path: Path) -> None:
     squares = Squares(tmp_path / "calls", seconds=0.2)
 
-    def told(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, ItemDone) and event.item.key == "item 2":
             (tmp_path / "calls.quiet").touch()
 
     items = [Item("item 0", {"do": "crash"}), *(Item(f"item {n}", {"number": n}) for n in (1, 2))]
-    summary = run(tmp_path / "run", {}, items, squares, retries=1, on_event=told)
+    summary = run(tmp_path / "run", {}, items, squares, retries=1, on_event=on_event)
     assert (summary.done, summary.failed) == (2, 1) and squares.counts()["item 0"] == 2
     assert (tmp_path / "calls.item 2").read_text() == "beside another"
     assert (tmp_path / "calls.item 0").read_text() == ""

@@ -101,12 +101,12 @@ def test_workers_are_deaf_to_ctrl_c_before_they_run_any_python(tmp_path: Path) -
 
 
 def test_ctrl_c_in_this_process(tmp_path: Path) -> None:
-    def told(event: object) -> None:
+    def on_event(event: object) -> None:
         if state(tmp_path / "run").done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "run", {}, numbers(4), Squares(tmp_path / "calls"), on_event=told)
+        run(tmp_path / "run", {}, numbers(4), Squares(tmp_path / "calls"), on_event=on_event)
     assert (state(tmp_path / "run").done, state(tmp_path / "run").waiting) == (2, 2)
     assert run(tmp_path / "run", {}, numbers(4), Squares(tmp_path / "calls")).resumed == 2
 
@@ -115,7 +115,7 @@ def test_a_second_process_is_refused_while_the_first_lives(tmp_path: Path) -> No
     folder, calls = tmp_path / "run", tmp_path / "run.calls"
     process = begin(folder, "wait for")
     wait_for(process, "ItemStarted wait for")
-    with pytest.raises(RunError, match=rf"process {process.pid} on .* works on this run"):
+    with pytest.raises(RunError, match=rf"process {process.pid} on "):
         run(folder, {"of": "a test"}, numbers(40, rows=3), Squares(calls))
     now = state(folder)
     assert (now.done, now.running, now.waiting, now.failed) == (40, 1, 0, 0)

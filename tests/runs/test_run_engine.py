@@ -62,7 +62,7 @@ def test_the_same_call_does_only_what_is_new_and_sets_nothing_up_for_nothing(tmp
         ("raise", "ValueError", "no luck"),
         ("refuse", "VideoError", "bad: is no video"),
         ("nothing", "TypeError", "a worker returns a dict or a list of dicts, not []"),
-        ("take a name", "ValueError", "a row has a field named 'key', which is the run's"),
+        ("take a name", "ValueError", "'key'"),
         ("not JSON", "ValueError", "Out of range float values are not JSON compliant"),
     ],
 )
@@ -109,14 +109,14 @@ def test_a_worker_tells_how_far_it_is_but_not_too_often(tmp_path: Path) -> None:
     events: list[Event] = []
     items = [*numbers(1), Item("slow", {"do": "report"})]
     run(tmp_path / "run", {}, items, job(tmp_path), on_event=events.append)
-    told = of_kind(events, ItemAdvanced)
-    assert all((event.item, event.worker, event.progress.what) == (items[1], 0, "frames") for event in told)
-    amounts = [event.progress for event in told]
+    progressed = of_kind(events, ItemAdvanced)
+    assert all((event.item, event.worker, event.progress.what) == (items[1], 0, "frames") for event in progressed)
+    amounts = [event.progress for event in progressed]
     assert (amounts[0].done, amounts[0].total, amounts[0].seconds) == (0, 500, 0.0) and len(amounts) > 1
     assert all(
         now.done > before.done and now.seconds - before.seconds >= 0.25 for before, now in itertools.pairwise(amounts)
     )
-    assert events.index(ItemStarted(items[1], 0)) < events.index(told[0])
+    assert events.index(ItemStarted(items[1], 0)) < events.index(progressed[0])
 
 
 def test_names_need_not_be_unicode(tmp_path: Path) -> None:
@@ -146,11 +146,11 @@ def test_workers_share_the_cores(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if chosen is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", chosen)
-    hired = ProcessBackend(["cpu"] * devices)
-    assert len(hired.devices(9)) == devices
+    backend = ProcessBackend(["cpu"] * devices)
+    assert len(backend.devices(9)) == devices
     items = [Item("one", {"do": "tell threads"})]
-    monkeypatch.setattr(hired, "devices", lambda most: ["cpu"])
-    run(tmp_path / "run", {}, items, job(tmp_path), backend=hired)
+    monkeypatch.setattr(backend, "devices", lambda max_workers: ["cpu"])
+    run(tmp_path / "run", {}, items, job(tmp_path), backend=backend)
     assert load_results(tmp_path / "run") == [{"key": "one", "threads": threads}]
     assert os.environ.get("OMP_NUM_THREADS") == chosen
 
@@ -181,13 +181,13 @@ def test_a_device_that_cannot_be_set_up_is_left_out(tmp_path: Path) -> None:
     lost: list[WorkerLost] = []
     file = tmp_path / "lost"
 
-    def told(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, WorkerLost):
             lost.append(event)
             file.touch()
 
     items = [Item("first", {"do": "wait for", "file": str(file)}), *numbers(3)]
-    summary = run(tmp_path / "run", {}, items, job(tmp_path), devices=["missing", "cpu"], on_event=told)
+    summary = run(tmp_path / "run", {}, items, job(tmp_path), devices=["missing", "cpu"], on_event=on_event)
     assert counts(summary) == (4, 0, 4, 0) and lost == [WorkerLost(0, None, "no such device", replaced=False)]
 
 
@@ -196,8 +196,8 @@ def test_a_device_that_cannot_be_set_up_is_left_out(tmp_path: Path) -> None:
     [
         (["missing"], CheckpointError, "no such device"),
         (["missing", "missing"], CheckpointError, "no such device"),
-        (["deadly"], RunError, "the worker on deadly ended with exit code 7 while it was set up"),
-        ([], RunError, "no device is given"),
+        (["deadly"], RunError, "deadly .* exit code 7"),
+        ([], RunError, "device"),
     ],
 )
 def test_without_a_worker_there_is_no_run(

@@ -29,7 +29,7 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
+def folder_path() -> Iterator[Path]:
     """A folder that every user can look into, as those of pytest are not."""
     path = Path(tempfile.mkdtemp())
     path.chmod(0o755)
@@ -60,7 +60,7 @@ def without_rights(look: Callable[[], Any]) -> Any:
             os.setuid(NOBODY)
         try:
             answer = json.dumps(look())
-        except BaseException as error:  # whatever it is, it is told
+        except BaseException as error:  # whatever it is, it is reported
             answer = json.dumps(repr(error))
         os.write(writing, answer.encode())
         os._exit(0)
@@ -85,9 +85,9 @@ def contents(folder: Path) -> dict[str, Any]:
     }
 
 
-def test_a_run_that_has_ended(place: Path) -> None:
-    folder = place / "a run?#%"
-    run(folder, {}, numbers(3), Squares(place / "calls"))
+def test_a_run_that_has_ended(folder_path: Path) -> None:
+    folder = folder_path / "a run?#%"
+    run(folder, {}, numbers(3), Squares(folder_path / "calls"))
     before = contents(folder)
     with read_only(folder):
         shown = without_rights(lambda: show(folder))
@@ -97,8 +97,8 @@ def test_a_run_that_has_ended(place: Path) -> None:
     assert contents(folder) == before
 
 
-def test_a_run_that_was_killed(place: Path) -> None:
-    folder = place / "run"
+def test_a_run_that_was_killed(folder_path: Path) -> None:
+    folder = folder_path / "run"
     process = subprocess.Popen(
         [sys.executable, run_jobs.__file__, str(folder), "", "cpu", "3"], stdout=subprocess.PIPE, text=True
     )
@@ -114,23 +114,23 @@ def test_a_run_that_was_killed(place: Path) -> None:
     assert contents(folder) == before
 
 
-def test_a_run_that_goes_on(place: Path) -> None:
-    folder, seen = place / "run", []
+def test_a_run_that_goes_on(folder_path: Path) -> None:
+    folder, seen = folder_path / "run", []
 
-    def told(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, ItemStarted) and event.item.key == "item 2":
             before = contents(folder)
             seen.append(without_rights(lambda: show(folder)))
             assert contents(folder) == before
 
     folder.mkdir(mode=0o755)
-    run(folder, {}, numbers(3), Squares(place / "calls"), on_event=told)
+    run(folder, {}, numbers(3), Squares(folder_path / "calls"), on_event=on_event)
     assert [(shown["done"], shown["process"]["pid"]) for shown in seen] == [(2, os.getpid())]
     assert [item["key"] for item in seen[0]["running_items"]] == ["item 2"]
 
 
-def test_looking_keeps_no_run_from_its_start(place: Path) -> None:
-    path, stop, seen = place / "lock.sqlite", threading.Event(), set()
+def test_looking_keeps_no_run_from_its_start(folder_path: Path) -> None:
+    path, stop, seen = folder_path / "lock.sqlite", threading.Event(), set()
 
     def look() -> None:
         while not stop.is_set():
@@ -150,12 +150,12 @@ def test_looking_keeps_no_run_from_its_start(place: Path) -> None:
     assert seen <= {True, False} and not is_held(path)
 
 
-def test_journals_of_before_had_no_names(place: Path) -> None:
-    folder = place / "run"
-    run(folder, {}, numbers(2), Squares(place / "calls"))
+def test_journals_of_before_had_no_names(folder_path: Path) -> None:
+    folder = folder_path / "run"
+    run(folder, {}, numbers(2), Squares(folder_path / "calls"))
     with contextlib.closing(sqlite3.connect(folder / "journal.sqlite", isolation_level=None)) as journal:
         journal.execute("ALTER TABLE items DROP COLUMN name")
         journal.execute("UPDATE items SET state = 'failed', error = 'E', message = 'item 1: no' WHERE key = 'item 1'")
     (failure,) = state(folder).failures
     assert (failure.name, failure.reason) == ("item 1", "no")
-    assert run(folder, {}, numbers(3), Squares(place / "calls")).resumed == 2
+    assert run(folder, {}, numbers(3), Squares(folder_path / "calls")).resumed == 2

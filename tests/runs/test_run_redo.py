@@ -81,14 +81,14 @@ def test_a_crash_anywhere_in_between(folder: Path, monkeypatch: pytest.MonkeyPat
     assert (summary.done, summary.failed) == (3, 0) and found(folder) == NEW
 
 
-def test_a_folder_of_another_format_is_told_by_who_made_it(tmp_path: Path) -> None:
+def test_a_folder_of_another_format_is_refused_as_older_or_newer(tmp_path: Path) -> None:
     old, new = {"model": "a"}, {"model": "a", "format": 2, "device": "cpu"}
     job = Squares(tmp_path / "calls")
     run(tmp_path / "old", old, numbers(1), job)
     run(tmp_path / "new", new, numbers(1), job)
-    with pytest.raises(RunError, match="was made by an older videoxl"):
+    with pytest.raises(RunError, match="older"):
         run(tmp_path / "old", new, numbers(1), job)
-    with pytest.raises(RunError, match="was made by a newer videoxl"):
+    with pytest.raises(RunError, match="newer"):
         run(tmp_path / "new", old, numbers(1), job)
     assert [len(load_results(tmp_path / name)) for name in ("old", "new")] == [1, 1]
     assert run(tmp_path / "new", new, numbers(1), job).resumed == 1

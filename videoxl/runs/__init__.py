@@ -1,19 +1,20 @@
-"""Many items, one folder, hours, crashes: the one engine for it. It knows no task and no torch.
+"""The run engine: a durable job queue for many items in one folder. It knows no task and no torch.
 
-job        what a task gives: items, and a job that makes a worker
-context       what a worker has of the run while it does an item: it tells how far it is, and looks ahead to the next
-events     what a run tells while it goes on
-rows       the text of results: a JSON object a line, and which lines make a whole item
-row_file    the files that rows are appended to: on the disk before anything else happens
-journal    the table of items, for whoever looks, also from another process
-lock       one process a folder
-folder     opening a folder again: what is done, what failed, what waits
-faults     whose fault an exception is: the item's, or its worker's and the device's
-process    doing items one by one, and the main function of a spawned worker
-elsewhere  the workers, which are reached by messages, and how long they may take
-spawned    elsewhere: one process a device
-ray_pool   elsewhere: one Ray actor a device, on the nodes of a cluster
-health     what failures in a row say about a worker and its device
-schedule   which item is done when, and again
-engine     `run`, and `state` and `load_results` for those who look
+engine           `run`, the entry point; also `state` and `load_results` for readers
+job              what a task provides: items, and a job that makes workers
+context          what a worker can do while it processes an item: report progress, set a timeout, prefetch the next item
+events           what a run reports to its caller
+schedule         the order of items, retries, and the replacement of workers
+health           whether failures in a row point to the items, the worker or the device
+faults           the cause of an exception: the item, its memory, or the device
+remote_pool      the pool: workers, their connections and timeouts
+worker           the worker's loop, and the messages that it sends
+process_backend  workers as processes of this machine
+ray_backend      workers as Ray actors on a cluster
+folder           opening and resuming a run's folder
+row_file         durable files of rows
+rows             encoding and reading of rows
+journal          the SQLite table of items and their states
+lock             one process per folder
+state            reading a run's state and results, also while it runs
 """

@@ -1,4 +1,4 @@
-"""What a worker has of the run while it does an item."""
+"""What a worker can do while it processes an item: report progress, set a timeout, prefetch the next item."""
 
 import time
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .job import Item
 
-_SECONDS = 0.25  # between two amounts that are told
+_REPORT_SECONDS = 0.25  # minimum between two progress reports
 
 
 @dataclass(frozen=True)
 class ItemProgress:
-    """How far an item is.
+    """Progress of an item.
 
     Args:
-        done: so many,
-        total: of so many,
-        what: of these, for example "frames".
-        seconds: since the first of them was begun.
+        done: number of units that are done.
+        total: number of units in all.
+        what: name of the units, for example "frames".
+        seconds: since the first report about these units.
     """
 
     done: int
@@ -29,18 +29,18 @@ class ItemProgress:
 
 
 Prepare = Callable[["Item"], Any]
-"""Begins an item that a worker will get next, in another thread; what it raises is raised in that item's turn."""
+"""Prepares the next item, in another thread. What it raises is raised when that item is processed."""
 
 
 class ItemContext:
-    """The time in which a worker does an item.
+    """The link between a worker and the run while the worker processes an item.
 
     Args:
-        tell: takes amounts; a few a second at most.
-        look_ahead: takes what prepares the next item; None where nobody looks ahead.
+        on_progress: called with the item's progress, a few times a second at most.
+        prefetch_next: called with the function that prepares the next item; None if there is no prefetching.
         prepared: returns what was prepared for this item, or raises what preparing it raised; None if nothing was.
-        began: `time.perf_counter()` when the worker was free for it and had it; now, if None.
-        allow: takes how long the item may take; None where nobody ends it.
+        began: `time.perf_counter()` when the worker was idle and had received the item; None is now.
+        set_timeout: called with the item's timeout in seconds; None if there is no timeout.
 
     Attributes:
         began: the same.
@@ -48,48 +48,49 @@ class ItemContext:
 
     def __init__(
         self,
-        tell: Callable[[ItemProgress], None],
-        look_ahead: Callable[[Prepare], None] | None = None,
+        on_progress: Callable[[ItemProgress], None],
+        prefetch_next: Callable[[Prepare], None] | None = None,
         prepared: Callable[[], Any] | None = None,
         began: float | None = None,
-        allow: Callable[[float], None] | None = None,
+        set_timeout: Callable[[float], None] | None = None,
     ) -> None:
         self.began = time.perf_counter() if began is None else began
-        self._tell, self._look_ahead, self._prepared, self._allow = tell, look_ahead, prepared, allow
+        self._on_progress, self._prefetch_next = on_progress, prefetch_next
+        self._prepared, self._set_timeout = prepared, set_timeout
         self._what = ""
-        self._counted_from = self._told = 0.0
+        self._what_began = self._last_report = 0.0
 
     def report(self, done: int, total: int, what: str) -> None:
-        """Say how far the item is. May be called as often as something is done; what is too often is not told.
+        """Report progress. It may be called as often as wanted; calls that follow too quickly are dropped.
 
-        The clock of a new `what` starts with its first call, so that is best one with nothing done.
+        The clock of a new `what` starts with its first call, so make one before anything is done.
         """
         now = time.monotonic()
         if what != self._what:
-            self._what, self._counted_from = what, now
-        if now - self._told >= _SECONDS:
-            self._told = now
-            self._tell(ItemProgress(done, total, what, now - self._counted_from))
+            self._what, self._what_began = what, now
+        if now - self._last_report >= _REPORT_SECONDS:
+            self._last_report = now
+            self._on_progress(ItemProgress(done, total, what, now - self._what_began))
 
-    def allow(self, seconds: float) -> None:
-        """Say how long the item may take, from its beginning, in place of `Item.timeout_seconds`.
+    def set_timeout(self, seconds: float) -> None:
+        """Set the item's timeout, counted from its start, in place of `Item.timeout_seconds`.
 
-        To be called once, when that is known: a limit is not put off by anything that an item does.
+        Call it once, as soon as the limit is known. Progress does not extend a timeout.
         """
-        if self._allow is not None:
-            self._allow(seconds)
+        if self._set_timeout is not None:
+            self._set_timeout(seconds)
 
-    def look_ahead(self, prepare: Prepare) -> None:
-        """Let the next item be prepared while this one is finished, if there is a next one.
+    def prefetch_next(self, prepare: Prepare) -> None:
+        """Let the next item, if there is one, be prepared in another thread while this one is finished.
 
-        To be called once, when what preparing needs is not needed here any more. The next item may come at once, later
+        Call it once, when this item no longer uses what preparing needs. The next item may arrive at once, later
         during this item, or after it.
         """
-        if self._look_ahead is not None:
-            self._look_ahead(prepare)
+        if self._prefetch_next is not None:
+            self._prefetch_next(prepare)
 
     def prepared(self) -> Any:
-        """Return what was prepared for this item during the item before; None if nothing was.
+        """Return what was prepared for this item during the previous one; None if nothing was.
 
         Raises:
             Exception: what preparing it raised.

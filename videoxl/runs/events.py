@@ -1,4 +1,4 @@
-"""What a run tells while it goes on. Workers are named by their place in the run's devices, from 0."""
+"""The events of a run. Workers are numbered by the index of their device, from 0."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from .job import Item
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the run is; told at the start, and whenever an item is done or has failed for good."""
+    """Progress of the run: sent at the start, and whenever an item is done or has finally failed."""
 
     done: int
     failed: int
@@ -17,13 +17,13 @@ class Progress:
 
     @property
     def waiting(self) -> int:
-        """Items that are neither done nor failed."""
+        """Number of items that are neither done nor failed."""
         return self.total - self.done - self.failed
 
 
 @dataclass(frozen=True)
 class ItemStarted:
-    """A worker has got an item."""
+    """A worker has started an item."""
 
     item: Item
     worker: int
@@ -31,12 +31,12 @@ class ItemStarted:
 
 @dataclass(frozen=True)
 class ItemAdvanced:
-    """How far a worker is with its item; told a few times a second at most, and by jobs that know it.
+    """Progress of an item: sent a few times a second at most, if the job reports it.
 
     Args:
-        item: which.
-        worker: which.
-        progress: so many frames, or chapters, or what it may be.
+        item: the item.
+        worker: number of its worker.
+        progress: for example frames or chapters that are done.
     """
 
     item: Item
@@ -46,7 +46,7 @@ class ItemAdvanced:
 
 @dataclass(frozen=True)
 class ItemDone:
-    """The rows of an item are on the disk; `rows` are as `load_results` gives them, `seconds` is the worker's time."""
+    """The rows of an item are on the disk; `rows` are those of `load_results`, `seconds` is the worker's time."""
 
     item: Item
     rows: list[dict[str, Any]]
@@ -55,13 +55,13 @@ class ItemDone:
 
 @dataclass(frozen=True)
 class ItemFailed:
-    """An item failed. That is told when it is known whether it is tried again, which may be after the next item.
+    """An item failed. Sent once it is known whether it is retried, which may be after the next item has started.
 
     Args:
-        item: which.
-        error: the class of the exception, "WorkerLost" if the item ended the process that did it, or "ItemTimeout".
+        item: the item.
+        error: class of the exception; "WorkerLost" if the item's process ended, or "ItemTimeout".
         message: what is wrong, one line.
-        final: it is in `failures.jsonl`; if not, it will be tried again.
+        final: the failure is in `failures.jsonl`; if not, the item will be retried.
     """
 
     item: Item
@@ -75,10 +75,10 @@ class WorkerLost:
     """A worker's process ended, was ended, or could not be set up.
 
     Args:
-        worker: which.
-        item: what it was doing, and may have died of; None if nothing.
+        worker: its number.
+        item: the item that it was processing, and that may be the cause; None if it had none.
         reason: for example "was ended by SIGKILL".
-        replaced: another process takes its place; if not, the run goes on without this device.
+        replaced: another worker was started; if not, the run continues without this device.
     """
 
     worker: int

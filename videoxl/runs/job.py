@@ -1,4 +1,4 @@
-"""What a task gives to a run: its items, and the job that makes a worker for them."""
+"""What a task provides to a run: its items, and the job that makes workers for them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,21 +7,21 @@ from typing import Any, Protocol
 from .context import ItemContext
 
 TIMEOUT_SECONDS = 1800.0
-"""What an item may take that does not say another time."""
+"""The default timeout of an item."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A piece of work; what belongs together for speed, such as the questions about one video, is one item.
+    """A unit of work. What is faster together, such as all questions about one video, is one item.
 
     Args:
-        key: unique in the run and the same whenever the command is started again. With the run's settings it
-            must say all that the result depends on.
-        data: what the worker needs to know; JSON.
-        label: what its row in `failures.jsonl` says besides; JSON, without `key`, `error` and `message`.
-        timeout_seconds: how long it may take, from its beginning in a worker; unless the worker says more, see
-            `ItemContext.allow`, or the run has a limit of its own.
-        name: what people are shown in place of the key; the key, if it is empty. It need not be unique.
+        key: unique in the run and stable between calls. Together with the run's settings it identifies all that
+            the result depends on.
+        data: input of the worker; JSON.
+        label: further fields of its row in `failures.jsonl`; JSON, without `key`, `error` and `message`.
+        timeout_seconds: how long it may take from its start in a worker; `ItemContext.set_timeout` and the run's
+            `item_timeout` override it.
+        name: shown to people in place of the key; the key if it is empty. It need not be unique.
     """
 
     key: str
@@ -44,8 +44,8 @@ class ItemResult:
 
     Args:
         rows: see `Worker`.
-        files: contents by name. They are in the run's folder before the rows are, so a row may name them; a name may
-            have one folder, for example "sheets/talk.webp", and is the item's own.
+        files: contents by name. They are written to the run's folder before the rows, so rows may refer to them. A name
+            may have one folder, for example "sheets/talk.webp", and must be unique to the item.
     """
 
     rows: Rows
@@ -53,14 +53,13 @@ class ItemResult:
 
 
 Worker = Callable[[Item, ItemContext], Rows | ItemResult]
-"""Does one item: returns its row, or a list of rows, at least one, of which a run keeps all or none. Rows are JSON and
-have no fields `key` and `of`, which the run adds. An exception fails the item and nothing else. It may use its
-context or not."""
+"""Processes one item: returns its row, or a list of at least one row, of which the run keeps all or none. Rows are JSON
+without the fields `key` and `of`, which the run adds. An exception fails the item and nothing else."""
 
 
 class Job(Protocol):
-    """Makes workers. It is pickled on its way to another process, so it holds names and options, not models."""
+    """Makes workers. It is pickled and sent to other processes, so it holds names and options, not models."""
 
     def setup(self, device: str) -> Worker:
-        """Load what is needed, once, and return the function that does items on this device."""
+        """Load what is needed, once, and return the function that processes items on this device."""
         ...

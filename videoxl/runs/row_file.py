@@ -1,4 +1,4 @@
-"""A file of rows that outlives crashes: what was appended is on the disk, and half an item never counts."""
+"""Crash-safe files of rows: appended rows are on the disk, and incomplete items do not count."""
 
 import contextlib
 import os
@@ -9,11 +9,11 @@ from ..files import atomic_write, sync_folder
 
 
 class RowFile:
-    """Opens a file of rows to append to; a torn item at its end is cut off.
+    """A file of rows, open for appending; an incomplete item at its end is cut off.
 
     Args:
-        path: made if it does not exist; the folder exists.
-        end: number of bytes that hold whole items, from `rows.read`.
+        path: created if it does not exist; its folder must exist.
+        end: number of bytes that hold complete items, from `rows.read`.
 
     Raises:
         RunError: the file cannot be written.
@@ -33,7 +33,7 @@ class RowFile:
         """Write the lines of one item; they are on the disk when this returns.
 
         Raises:
-            RunError: the disk is full or the like; the file is as it was.
+            RunError: the disk is full, for example; the file is unchanged.
         """
         data = text.encode()
         try:
@@ -42,19 +42,19 @@ class RowFile:
                 written += self._file.write(data[written:])
             os.fsync(self._file.fileno())
         except OSError as error:
-            with contextlib.suppress(OSError):  # half an item is cut off later if not now
+            with contextlib.suppress(OSError):  # if not now, the incomplete item is cut off at the next opening
                 self._file.truncate(self._end)
             raise unwritable(self._path, error) from error
         self._end += len(data)
 
     def replace(self, text: str) -> None:
-        """Write all lines anew, at once or not at all.
+        """Replace all lines, atomically.
 
         Raises:
-            RunError: the disk is full or the like; the file is as it was.
+            RunError: the disk is full, for example; the file is unchanged.
         """
         data = text.encode()
-        self._file.close()  # some systems do not replace a file that is open
+        self._file.close()  # some systems cannot replace an open file
         try:
             with atomic_write(self._path) as file:
                 file.write(data)
@@ -69,10 +69,10 @@ class RowFile:
 
 
 def clear(path: Path) -> None:
-    """Remove all rows of a file, at once or not at all.
+    """Remove all rows of a file, atomically.
 
     Raises:
-        RunError: the folder cannot be written.
+        RunError: the folder cannot be written to.
     """
     try:
         with atomic_write(path):
@@ -82,7 +82,7 @@ def clear(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file of a run, atomically; its folder is made if it does not exist.
+    """Write a file of a run, atomically; its folder is created if it does not exist.
 
     Raises:
         RunError: it cannot be written.
@@ -96,8 +96,8 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> RunError:
-    """Return the error for a file of a run that the system refused to write."""
+    """Return the error for a file of a run that could not be written."""
     return RunError(
         f"{path}: cannot be written ({error.strerror})",
-        "Check the disk's free space and the permissions, then start the same command again: what is finished is kept.",
+        "Check the disk's free space and the permissions, then run the same command again: finished items are kept.",
     )

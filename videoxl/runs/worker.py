@@ -1,4 +1,4 @@
-"""What a worker does: `run_item` for one item, `serve` for those that are sent to it, `main` of a spawned process."""
+"""The worker: `run_item` processes one item, `serve` is the loop, `main` the entry point of a spawned process."""
 
 import contextlib
 import multiprocessing
@@ -20,7 +20,7 @@ from .job import Item, ItemResult, Job, Worker
 from .rows import encode
 
 THREADS = "OMP_NUM_THREADS"
-"""In the environment of a worker: how many threads it computes with."""
+"""Environment variable of a worker: its number of compute threads."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +30,27 @@ class Ready:
 
 @dataclass(frozen=True)
 class SetupFailed:
-    """The worker cannot be set up; with the traceback, where the error was not raised on purpose."""
+    """The worker could not be set up; with the traceback if the error is unexpected."""
 
     error: VideoXLError
     traceback: str = ""
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """The worker can take its next item already, while it finishes the present one."""
+class ReadyForNext:
+    """The worker can receive its next item while it finishes the present one."""
 
 
 @dataclass(frozen=True)
-class Allowed:
-    """The item may take so long, from its beginning."""
+class TimeLimit:
+    """The timeout of the present item, in seconds from its start."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Done:
-    """The lines of an item's rows, how long it took, and the files that belong to the rows."""
+class Success:
+    """The item is done: the lines of its rows, the seconds that it took, and the files that belong to the rows."""
 
     text: str
     seconds: float
@@ -58,37 +58,37 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Raised:
-    """The item raised an exception."""
+class ItemError:
+    """The item raised an exception: its class, its message, and its cause."""
 
     error: str
     message: str
     fault: Fault
 
 
-Message = Ready | SetupFailed | Ahead | Allowed | ItemProgress | Done | Raised
-"""What a worker says."""
+Message = Ready | SetupFailed | ReadyForNext | TimeLimit | ItemProgress | Success | ItemError
+"""What a worker sends."""
 
 
-def run_item(worker: Worker, item: Item, context: ItemContext) -> Done | Raised:
-    """Do an item, whatever happens."""
+def run_item(worker: Worker, item: Item, context: ItemContext) -> Success | ItemError:
+    """Process an item; an exception becomes a value."""
     try:
-        made = worker(item, context)
-        if not isinstance(made, ItemResult):
-            made = ItemResult(made)
-        return Done(encode(item.key, made.rows), time.perf_counter() - context.began, made.files)
+        result = worker(item, context)
+        if not isinstance(result, ItemResult):
+            result = ItemResult(result)
+        return Success(encode(item.key, result.rows), time.perf_counter() - context.began, result.files)
     except Exception as error:  # a bad item must not end a night's work
-        return Raised(type(error).__name__, " ".join(str(error).split()), fault_of(error))
+        return ItemError(type(error).__name__, " ".join(str(error).split()), fault_of(error))
 
 
 def serve(job: Job, device: str, receive: Callable[[], Item], send: Callable[[Message], None]) -> None:
-    """Do items as they come, until there are no more.
+    """Process items as they arrive, until there are no more.
 
     Args:
         job: makes the worker.
         device: for the worker.
-        receive: waits for an item; EOFError is the end.
-        send: takes what is to be said; called in this thread only.
+        receive: waits for an item; raises EOFError at the end.
+        send: sends a message; called in this thread only.
     """
     try:
         worker = job.setup(device)
@@ -100,62 +100,62 @@ def serve(job: Job, device: str, receive: Callable[[], Item], send: Callable[[Me
         send(SetupFailed(RunError(problem, "Run again with --debug for the whole traceback."), traceback.format_exc()))
         return
     send(Ready())
-    prefetcher = _Prefetcher(receive, lambda: send(Ahead()))
+    prefetcher = _Prefetcher(receive, lambda: send(ReadyForNext()))
     with contextlib.suppress(EOFError):
         while True:
-            free = time.perf_counter()
-            taken = prefetcher.take()
-            began = max(free, taken.came)
+            idle_since = time.perf_counter()
+            received = prefetcher.next_item()
+            began = max(idle_since, received.received_at)
             context = ItemContext(
-                send, prefetcher.look_ahead, taken.prepared, began, lambda seconds: send(Allowed(seconds))
+                send, prefetcher.prefetch_next, received.prepared, began, lambda seconds: send(TimeLimit(seconds))
             )
-            send(run_item(worker, taken.item, context))
+            send(run_item(worker, received.item, context))
 
 
 @dataclass(frozen=True)
 class _ReceivedItem:
-    """An item, when it came, and what `ItemContext` wants to know of its preparing."""
+    """An item, when it arrived, and `ItemContext`'s `prepared`."""
 
     item: Item
-    came: float
+    received_at: float
     prepared: Callable[[], Any] | None = None
 
 
 class _Prefetcher:
-    """Takes items in; the next one may come, and be prepared, while one is done."""
+    """Receives items; the next one can arrive and be prepared while the present one is processed."""
 
-    def __init__(self, receive: Callable[[], Item], ask: Callable[[], None]) -> None:
-        self._receive, self._ask = receive, ask
+    def __init__(self, receive: Callable[[], Item], request_next: Callable[[], None]) -> None:
+        self._receive, self._request_next = receive, request_next
         self._thread = ThreadPoolExecutor(1)
         self._next: Future[_ReceivedItem] | None = None
 
-    def take(self) -> _ReceivedItem:
-        """Wait for an item, and for its preparing if that has begun."""
-        following, self._next = self._next, None
-        return _ReceivedItem(self._receive(), time.perf_counter()) if following is None else following.result()
+    def next_item(self) -> _ReceivedItem:
+        """Wait for an item, and until it is prepared if that has begun."""
+        prefetched, self._next = self._next, None
+        return _ReceivedItem(self._receive(), time.perf_counter()) if prefetched is None else prefetched.result()
 
-    def look_ahead(self, prepare: Prepare) -> None:
+    def prefetch_next(self, prepare: Prepare) -> None:
         if self._next is None:
-            self._ask()
-            self._next = self._thread.submit(self._take_ahead, prepare)
+            self._request_next()
+            self._next = self._thread.submit(self._receive_and_prepare, prepare)
 
-    def _take_ahead(self, prepare: Prepare) -> _ReceivedItem:
-        item, came, made = self._receive(), time.perf_counter(), Future[Any]()
+    def _receive_and_prepare(self, prepare: Prepare) -> _ReceivedItem:
+        item, received_at, prepared = self._receive(), time.perf_counter(), Future[Any]()
         try:
-            made.set_result(prepare(item))
+            prepared.set_result(prepare(item))
         except Exception as error:
-            made.set_exception(error)
-        return _ReceivedItem(item, came, made.result)
+            prepared.set_exception(error)
+        return _ReceivedItem(item, received_at, prepared.result)
 
 
 def main(job: Job, device: str, connection: Connection) -> None:
-    """Serve items until the connection ends, or the parent does."""
+    """Serve items until the connection is closed or the parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends this process
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     serve(job, device, connection.recv, connection.send)
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -1,1 +1,1 @@
-"""What the commands do, without a terminal."""
+"""Tasks: what the commands do, without a terminal."""

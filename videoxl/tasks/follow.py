@@ -1,4 +1,4 @@
-"""A question about a recording in progress, asked again as the file grows."""
+"""A question about a growing recording, asked again as the file grows."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from ..memory.value import VisualMemory
     from ..model import Progress, VideoXL
 
-_PAUSE_SECONDS = 1.0  # at least
+_MIN_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class AnswerEvent:
-    """An answer that differs from the one before, or is the first.
+    """The first answer, or one that differs from the previous one.
 
     Args:
-        time: seconds of the video that were there to be watched.
+        time: duration of the video at that moment, seconds.
         answer: with its evidence.
-        num_frames: frames that it was answered from.
-        num_read: frames of these that were read for it; what was read before is in memory.
+        num_frames: number of frames in the memory.
+        num_read: number of frames that were read since the previous memory.
     """
 
     time: float
@@ -38,16 +38,16 @@ class AnswerEvent:
 
 
 class Follower:
-    """Looks at a file now and then, and asks when it has grown.
+    """Checks a file at intervals, and asks a question when it has grown.
 
     Args:
-        path: of a video file that may still be written.
-        model: answers.
-        watch: how the file is watched; with mode "fixed-rate" only what is new is read.
+        path: of a video file that may still be growing.
+        model: answers the question.
+        memory_options: how the memory is made; with mode "fixed-rate" only new frames are read.
         question: in words.
-        answer: how it is answered.
-        reserved_slots: slots to leave for question and answer.
-        on_warning: called with a sentence about what is wrong with the file now, once for as long as it is the same.
+        answer_options: generation of answers.
+        reserved_slots: slots to keep free for question and answer.
+        on_warning: called with a sentence about a problem of the file, once for as long as it lasts.
         on_progress: called after every chunk of frames.
     """
 
@@ -55,60 +55,60 @@ class Follower:
         self,
         path: str,
         model: "VideoXL",
-        watch: MemoryOptions,
+        memory_options: MemoryOptions,
         question: str,
-        answer: AnswerOptions,
+        answer_options: AnswerOptions,
         reserved_slots: int = DEFAULT_RESERVED_SLOTS,
         on_warning: Callable[[str], None] | None = None,
         on_progress: Callable[["Progress"], None] | None = None,
     ) -> None:
-        self._path, self._model, self._watch = local_path(path), model, watch
-        self._question, self._answer, self._reserved_slots = question, answer, reserved_slots
+        self._path, self._model, self._memory_options = local_path(path), model, memory_options
+        self._question, self._answer_options, self._reserved_slots = question, answer_options, reserved_slots
         self._on_warning, self._on_progress = on_warning, on_progress
         self._memory: VisualMemory | None = None
-        self._seen: tuple[int, int] | None = None
-        self._text: str | None = None
+        self._last_state: tuple[int, int] | None = None
+        self._last_text: str | None = None
         self._warnings: tuple[str, ...] = ()
 
     def events(self, every: float, times: int | None = None) -> Iterator[AnswerEvent]:
         """Yield an event whenever the answer changes.
 
-        A file that cannot be read at the first look is an error, later a warning: it is looked at again. One that was
-        replaced, or whose beginning was written anew, is watched from its start.
+        If the file cannot be read at the first check, that is an error; later it is a warning, and the file is checked
+        again. If it was replaced, or its beginning was rewritten, its memory is made again from the start.
 
         Args:
-            every: seconds from one look to the next, or more where looking takes longer; there is a second between two.
-            times: end after so many looks; None never ends.
+            every: seconds between the starts of two checks; there is always at least a second between two checks.
+            times: number of checks; None never ends.
 
         Raises:
-            VideoError: the file cannot be read, at the first look or at the last.
+            VideoError: the file cannot be read at the first check or at the last.
             BudgetError: the model lacks the ratio, or the video does not fit.
             QuestionError: the question is empty or too long.
         """
-        looks = 0
+        num_checks = 0
         while True:
             began = monotonic()
-            looks += 1
+            num_checks += 1
             try:
-                event = self._look()
+                event = self._check()
             except VideoError as error:
-                if looks in (1, times):
+                if num_checks in (1, times):
                     raise
                 event = None
                 self._warn((str(error),))
             if event is not None:
                 yield event
-            if looks == times:
+            if num_checks == times:
                 return
-            sleep(max(_PAUSE_SECONDS, began + every - monotonic()))
+            sleep(max(_MIN_PAUSE_SECONDS, began + every - monotonic()))
 
-    def _look(self) -> AnswerEvent | None:
-        """Watch what is new and ask; None if nothing is new, or the answer is the same."""
-        seen = self._state()
-        if self._memory is not None and seen == self._seen:
+    def _check(self) -> AnswerEvent | None:
+        """Extend the memory and ask; return None if nothing is new or the answer is the same."""
+        state = self._state()
+        if self._memory is not None and state == self._last_state:
             return None
-        video = Video(self._path, stream=self._watch.video_stream)
-        plan = self._model.plan(video, options=self._watch, reserved_slots=self._reserved_slots)
+        video = Video(self._path, stream=self._memory_options.video_stream)
+        plan = self._model.plan(video, options=self._memory_options, reserved_slots=self._reserved_slots)
         num_read = 0
 
         def count(progress: "Progress") -> None:
@@ -120,23 +120,23 @@ class Follower:
         replaced: tuple[str, ...] = ()
         try:
             if self._memory is None:
-                watched = self._model.memorize_plan(plan, count)
+                result = self._model.memorize_plan(plan, count)
             else:
-                watched = self._model.extend_memory(plan, self._memory, count)
+                result = self._model.extend_memory(plan, self._memory, count)
         except MemoryFileError as error:
-            replaced = (f"{error}; it is watched anew",)
-            watched = self._model.memorize_plan(plan, count)
-        self._memory, self._seen = watched.memory, seen
-        self._warn((*replaced, *watched.warnings))
-        answer = self._model.ask(self._memory, self._question, options=self._answer)
-        if answer.text == self._text:
+            replaced = (f"{error}; its memory is made again",)
+            result = self._model.memorize_plan(plan, count)
+        self._memory, self._last_state = result.memory, state
+        self._warn((*replaced, *result.warnings))
+        answer = self._model.ask(self._memory, self._question, options=self._answer_options)
+        if answer.text == self._last_text:
             return None
-        self._text = answer.text
+        self._last_text = answer.text
         time = self._memory.video.duration if self._memory.video is not None else 0.0
         return AnswerEvent(time, answer, self._memory.num_frames, num_read)
 
     def _state(self) -> tuple[int, int] | None:
-        """Return what changes when the file is written to."""
+        """Return the file's size and time of change; None if it cannot be read."""
         try:
             status = os.stat(self._path)
         except OSError:

@@ -1,4 +1,4 @@
-"""Memories made ahead: of each video one, in the cache and in a file where that is asked for."""
+"""Memories made ahead of questions, one per video: in the cache and, if requested, in a file."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,18 +15,18 @@ from .memory_request import LoadedMemory, MemoryRequest
 if TYPE_CHECKING:
     from ..model import Progress, VideoXL
 
-_TO_A_FILE = "Write it to a file with --output."
+_OUTPUT_ADVICE = "Save it to a file with --output."
 
 
 @dataclass(frozen=True)
 class IndexedVideo:
-    """A memory that is there for later.
+    """A memory that was made or found ahead of questions.
 
     Args:
-        loaded_memory: the memory, and where it came from.
+        loaded_memory: the memory and its origin.
         path: its file.
         size: bytes of the file.
-        seconds: that it took, loading the model left out.
+        seconds: duration, without loading the model.
     """
 
     loaded_memory: LoadedMemory
@@ -36,15 +36,15 @@ class IndexedVideo:
 
 
 def memory_paths(videos: Sequence[str], output: Path | None) -> list[Path | None]:
-    """Return where the memory of each video is written: nowhere but the cache, to one file, or into a folder.
+    """Return the file of each video's memory besides the cache, or None for the cache only.
 
     Args:
         videos: paths.
-        output: a file for one video, or a folder; a folder for several.
+        output: a file (for one video) or a folder; None for the cache only.
 
     Raises:
-        MemoryFileError: the folder cannot be made, two memories would have one name, or one would take the place of
-            another file that is no memory.
+        MemoryFileError: the folder cannot be created, two memories would have one name, or one would replace a file
+            that is not a memory.
     """
     if output is None:
         return [None] * len(videos)
@@ -58,7 +58,7 @@ def memory_paths(videos: Sequence[str], output: Path | None) -> list[Path | None
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MemoryFileError(f"{output}: cannot be made ({error.strerror})", "Give another folder.") from None
+        raise MemoryFileError(f"{output}: cannot be created ({error.strerror})", "Give another folder.") from None
     for path in paths:
         check_output(path)
     return [*paths]
@@ -68,41 +68,40 @@ def index_video(
     video: str,
     path: Path | None,
     folder: Path,
-    watch: MemoryOptions,
+    options: MemoryOptions,
     cache: MemoryCache | None,
     load_model: Callable[[], "VideoXL"],
     dtype: Literal["int8"] | None = None,
     on_start: Callable[[], None] | None = None,
     on_progress: Callable[["Progress"], None] | None = None,
 ) -> IndexedVideo:
-    """Make the memory of a video, unless the cache has it, or it could be kept nowhere.
+    """Make the memory of a video, unless the cache has it.
 
     Args:
         video: its path.
-        path: where the memory is written, besides the cache; None for there only.
+        path: file that the memory is saved to besides the cache; None for the cache only.
         folder: of the model's checkpoint.
-        watch: how the video is watched.
-        cache: where memories are looked for and kept; None for neither.
-        load_model: called once the request is checked and decoding has begun.
+        options: how the memory is made.
+        cache: where memories are looked up and kept; None for neither.
+        load_model: called once the request is checked and decoding has started.
         dtype: of the file; see `VisualMemory.save`.
-        on_start: called before the video is watched, if it has to be.
-        on_progress: called after every chunk of it.
+        on_start: called before the memory is made, if the cache does not have it.
+        on_progress: called after every chunk of frames.
 
     Raises:
-        VideoXLError: it cannot be made, see `MemoryRequest`; or it can be kept nowhere.
+        VideoXLError: it cannot be made, see `MemoryRequest`; or it could not be kept anywhere.
     """
 
-    def check_use() -> None:
+    def before_start() -> None:
         if path is None and (cache is None or cache.is_full):
-            problem = "it could be kept nowhere: there is no room left in the cache"
-            raise MemoryFileError(f"{video}: not watched, because {problem}", _TO_A_FILE)
+            raise MemoryFileError(f"{video}: not memorized, because the cache is full", _OUTPUT_ADVICE)
         if on_start is not None:
             on_start()
 
-    with MemoryRequest(video, folder, watch, cache=cache) as request:
+    with MemoryRequest(video, folder, options, cache=cache) as request:
         model = load_model()
         began = time.perf_counter()
-        loaded_memory = request.load(model, check_use, on_progress)
+        loaded_memory = request.load(model, before_start, on_progress)
     if path is not None:
         loaded_memory.memory.save(path, dtype)
     kept = path or loaded_memory.path
@@ -112,5 +111,5 @@ def index_video(
             if loaded_memory.warnings
             else "another process removed the memory from the cache"
         )
-        raise MemoryFileError(f"{video}: {problem}", _TO_A_FILE)
+        raise MemoryFileError(f"{video}: {problem}", _OUTPUT_ADVICE)
     return IndexedVideo(loaded_memory, kept, kept.stat().st_size, time.perf_counter() - began)

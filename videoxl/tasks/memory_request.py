@@ -1,11 +1,11 @@
-"""The memory that questions are answered from: a saved one, the cache's, or one that is made by watching the video.
+"""The memory that questions are answered from: from a saved file, from the cache, or made from the video.
 
-What can be done without torch, which takes seconds to import, is done first: a request is checked, and decoding begins,
-unless there is a memory already.
+What needs no torch, which takes seconds to import, is done first: the request is checked, and decoding starts unless a
+memory exists already.
 
-In the cache, a request may have several memories, one of each ratio that it came out at: "auto" depends on the question
-and on the device's free memory. The one of the smallest ratio serves that fits with the question, whatever would be
-chosen now; so what else uses the device changes no answer as long as a memory that was made fits.
+The cache may have several memories for a request, one per ratio: the ratio "auto" depends on the question and on the
+device's free memory. The memory with the smallest ratio that fits together with the question is used, whatever ratio
+would be chosen now. So other users of the device do not change answers while a memory that was made before fits.
 """
 
 import hashlib
@@ -38,14 +38,14 @@ Origin = Literal["video", "cache", "file"]
 
 @dataclass(frozen=True)
 class LoadedMemory:
-    """A memory and where it came from.
+    """A memory and its origin.
 
     Args:
         memory: of the video.
-        origin: "video" was watched, "cache" and "file" were read.
-        timings: seconds; "decode", "encode" and "condense" of watching, "load" of reading.
+        origin: "video" if it was made now, "cache" or "file" if it was loaded.
+        timings: seconds of "decode", "encode" and "condense" (made now) and of "load" (loaded).
         warnings: sentences about damage in the video, and about the cache.
-        path: the file that the memory is kept in; None if it is not.
+        path: the file that holds the memory; None if there is none.
     """
 
     memory: "VisualMemory"
@@ -56,15 +56,15 @@ class LoadedMemory:
 
 
 class MemoryRequest:
-    """A request for a memory, checked; a context manager that ends the reading of the video.
+    """A checked request for a memory; a context manager that stops the decoding of the video.
 
     Args:
         path: of a video or a saved memory.
         folder: of the model's checkpoint.
-        watch: how a video is watched; of a saved memory, only the part of it can be chosen.
+        options: how the memory is made; for a saved memory, only start and end can be chosen.
         questions: that will be asked.
-        answer: how they will be answered.
-        cache: where memories of videos are looked for and kept; None for neither.
+        answer_options: how they will be answered.
+        cache: where memories of videos are looked up and kept; None for neither.
 
     Raises:
         VideoError, MemoryFileError: the file cannot be read, or the options choose no frame.
@@ -77,19 +77,19 @@ class MemoryRequest:
         self,
         path: str | os.PathLike[str],
         folder: Path,
-        watch: MemoryOptions,
+        options: MemoryOptions,
         questions: Sequence[str] = (),
-        answer: AnswerOptions | None = None,
+        answer_options: AnswerOptions | None = None,
         cache: MemoryCache | None = None,
     ) -> None:
         self._path = Path(local_path(path))
         self._preview = Preview(folder)
-        self._options = watch
+        self._options = options
         self._cache = cache
         self._stream: FrameStream | None = None
         self._is_file = is_memory_file(self._path)
-        num_before = _check_memory(self._path, watch) if self._is_file else None
-        self._reserved_slots = self._preview.reserved_slots(questions, answer or AnswerOptions(), num_before)
+        num_before = _check_memory(self._path, options) if self._is_file else None
+        self._reserved_slots = self._preview.reserved_slots(questions, answer_options or AnswerOptions(), num_before)
         if self._is_file:
             return
         self._digest = content_digest(path)
@@ -113,13 +113,13 @@ class MemoryRequest:
 
         Args:
             model: loaded from the folder.
-            on_start: called before the video is watched, if it has to be.
-            on_progress: called after every chunk of it.
+            on_start: called before the memory is made, if it must be made.
+            on_progress: called after every chunk of frames.
 
         Raises:
             VideoError: the video cannot be read.
-            MemoryFileError: the saved memory is damaged, or another model's.
-            BudgetError: the video does not fit the device's free memory, or that ran out.
+            MemoryFileError: the saved memory is damaged, or of another model.
+            BudgetError: the video does not fit the device's free memory, or memory ran out.
         """
         from ..memory.value import VisualMemory
 
@@ -134,9 +134,9 @@ class MemoryRequest:
                 memory = model.slice(memory, self._options.start, self._options.end)
         elif self._cache is not None:
             try:
-                path, memory = self._kept(request, model)
+                path, memory = self._find_cached(request, model)
             except MemoryFileError as error:
-                warnings.append(f"{error}; the video is watched again")
+                warnings.append(f"{error}; it is made again from the video")
         if memory is not None:
             timings = {"decode": 0.0, "encode": 0.0, "condense": 0.0, "load": time.perf_counter() - began}
             origin: Origin = "file" if self._is_file else "cache"
@@ -145,19 +145,19 @@ class MemoryRequest:
             on_start()
         if self._stream is None:
             self._open()
-        watched = model.memorize_plan(self._plan, on_progress, self._stream)
-        path, problem = (None, None) if self._cache is None else self._keep(request, watched.memory)
-        warnings += [*watched.warnings, *([problem] if problem else [])]
-        return LoadedMemory(watched.memory, "video", watched.timings | {"load": 0.0}, tuple(warnings), path)
+        result = model.memorize_plan(self._plan, on_progress, self._stream)
+        path, problem = (None, None) if self._cache is None else self._cache_memory(request, result.memory)
+        warnings += [*result.warnings, *([problem] if problem else [])]
+        return LoadedMemory(result.memory, "video", result.timings | {"load": 0.0}, tuple(warnings), path)
 
     @property
     def _key(self) -> str:
-        """All that decides a memory but the model: content, options, and what the code makes of them."""
-        said = [self._digest, asdict(self._options), MEMORY_REVISION]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+        """A digest of all that determines a memory except the model: content, options, and revision of the code."""
+        parts = [self._digest, asdict(self._options), MEMORY_REVISION]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
     def _open(self) -> None:
-        """Begin to decode, after checking what can go wrong."""
+        """Plan the memory, which checks the request, and start decoding."""
         self._plan = self._preview.plan(
             Video(self._path, stream=self._options.video_stream), self._options, self._reserved_slots
         )
@@ -166,11 +166,11 @@ class MemoryRequest:
     def _may_be_cached(self) -> bool:
         try:
             return self._cache is not None and bool(self._cache.keys(self._key))
-        except CacheError:  # `recall` meets it again, and tells of it
+        except CacheError:  # `load` meets it again, and reports it
             return False
 
-    def _kept(self, request: str, model: "VideoXL") -> "tuple[Path | None, VisualMemory | None]":
-        """Return the file and the memory that the cache has for a request, or neither.
+    def _find_cached(self, request: str, model: "VideoXL") -> "tuple[Path | None, VisualMemory | None]":
+        """Return file and memory from the cache for a request, or None for both.
 
         Raises:
             MemoryFileError: it cannot be read, or the cache cannot.
@@ -185,44 +185,44 @@ class MemoryRequest:
         return None, None
 
     def _load_if_fitting(self, path: Path, model: "VideoXL") -> "VisualMemory | None":
-        """Return a memory if it and the questions fit the model's positions and the device's free memory."""
+        """Return a memory if it fits, with the questions, the model's positions and the device's free memory."""
         from ..memory.value import VisualMemory
 
         needed, free = read_header(path).length + self._reserved_slots, model.free_slots()
         fits = needed <= model.config.max_positions and (free is None or needed <= free)
         return VisualMemory.load(path, model) if fits else None
 
-    def _keep(self, request: str, memory: "VisualMemory") -> tuple[Path | None, str | None]:
-        """Put a memory into the cache, and return its file or what prevented it; the answer shall come whatever it is.
+    def _cache_memory(self, request: str, memory: "VisualMemory") -> tuple[Path | None, str | None]:
+        """Save a memory to the cache, and return its file, or why it was not saved, which must not prevent the answer.
 
-        That the cache is full is said once, of the first memory that it has no room for.
+        A full cache is reported once, for the first memory that does not fit.
         """
         assert self._cache is not None
         if self._cache.is_full:
             return None, None
         try:
             if content_digest(self._path) != self._digest:
-                return None, f"{self._path}: changed while it was watched; its memory is not kept for next time"
+                return None, f"{self._path}: changed while it was read; its memory is not kept for next time"
             key = f"{request}-{max(memory.ratios, default=0)}"
             self._cache.put(key, memory.save)
             return self._cache.path(key), None
-        except Exception as error:  # to write it, it is copied: also memory may run out, the device's or ours
-            these = "the memory is not kept for next time"
+        except Exception as error:  # saving copies it, so the device or the process may run out of memory
+            consequence = "the memory is not kept for next time"
             if self._cache.is_full:
-                these = "this memory and those that follow are not kept for next time"
-            return None, f"{these} ({str(error) or type(error).__name__})"
+                consequence = "this memory and those that follow are not kept for next time"
+            return None, f"{consequence} ({str(error) or type(error).__name__})"
 
 
-def _check_memory(path: Path, watch: MemoryOptions) -> int:
-    """Return the slots of a saved memory, after checking what can be checked without its tensors.
+def _check_memory(path: Path, options: MemoryOptions) -> int:
+    """Return the number of slots of a saved memory, after checking what needs no tensors.
 
     Raises:
-        MemoryFileError: it is damaged, or it is asked to be watched in another way than it was.
+        MemoryFileError: it is damaged, or options are given that only apply to making a memory.
     """
     header = read_header(path)
-    if watch != MemoryOptions(start=watch.start, end=watch.end):
+    if options != MemoryOptions(start=options.start, end=options.end):
         raise MemoryFileError(
-            f"{path}: is a memory already; how it is watched cannot be chosen any more",
+            f"{path}: is a memory already; how it was made cannot be changed",
             "Leave out --max-frames, --fps, --ratio, --sampling and --video-stream, or give the video.",
         )
     return header.length

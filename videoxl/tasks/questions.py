@@ -1,4 +1,4 @@
-"""Questions from a file, one a line or one JSON object a line, and answers as JSON."""
+"""Questions from a file, one per line as text or as a JSON object, and answers as JSON."""
 
 import json
 import os
@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import QuestionError, VideoXLError, check_not_empty
 from ..files import atomic_write, local_path
+from .text_files import numbered_lines, parse_object, read_text
 
 if TYPE_CHECKING:
     from ..engine.answer import Answer
 
+_ADVICE = 'Write, for example, {"id": 1, "question": "Who speaks first?"}.'
+
 
 @dataclass(frozen=True)
 class Question:
-    """A question, and what its answer is told by.
+    """A question, and the id that its answer will have.
 
     Args:
         text: in words.
-        id: of the file that it came from, string or number; None if it has none.
+        id: from the file, a string or a number; None if it has none.
     """
 
     text: str
@@ -28,43 +31,36 @@ class Question:
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Return the questions of a file, in order; lines without text are left out.
+    """Return the questions of a file, in order; blank lines are skipped.
 
-    A line that begins with a brace is a JSON object with "question" and perhaps "id".
+    A line that begins with a brace is a JSON object with "question" and, optionally, "id".
 
     Raises:
-        QuestionError: the file cannot be read or holds no question, or a line is no JSON or has no question.
+        QuestionError: the file cannot be read or has no question, or a line is not valid JSON or lacks the question.
     """
     path = Path(local_path(path))
-    try:
-        # Only line ends cut: str.splitlines() would also cut at what text may hold, such as U+2028.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise QuestionError(f"{path}: cannot be read ({reason})", "Give a text file, one question a line.") from None
-    questions = [_parse(line.strip(), f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    text = read_text(path, QuestionError, "Give a text file with one question per line.")
+    questions = [_parse(line, position) for position, line in numbered_lines(text, path)]
     if not questions:
-        raise QuestionError(f"{path}: holds no question", "Write one question a line.")
+        raise QuestionError(f"{path}: has no question", "Write one question per line.")
     return questions
 
 
-def _parse(line: str, place: str) -> Question:
+def _parse(line: str, position: str) -> Question:
     if not line.startswith("{"):
         return Question(line)
-    advice = 'Write for example {"id": 1, "question": "Who speaks first?"}.'
-    try:
-        said = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise QuestionError(f"{place}: is no JSON ({error})", advice) from None
-    text, id = said.get("question"), said.get("id")
-    if not isinstance(text, str) or not isinstance(id, str | int | None):
-        raise QuestionError(f'{place}: has no "question" in words, or an "id" that is neither text nor number', advice)
+    fields = parse_object(line, position, QuestionError, _ADVICE)
+    text, id = fields.get("question"), fields.get("id")
+    if not isinstance(text, str):
+        raise QuestionError(f'{position}: "question" is missing or not text', _ADVICE)
+    if not isinstance(id, str | int | None):
+        raise QuestionError(f'{position}: "id" is {id!r}, neither text nor a whole number', _ADVICE)
     check_not_empty(text)
     return Question(text, id)
 
 
 def evidence_record(answer: "Answer") -> list[dict[str, float]]:
-    """Return where an answer comes from, as JSON: seconds, and the share of attention."""
+    """Return the evidence of an answer as JSON: start and end in seconds, and the share of attention."""
     return [
         {"start": round(span.start, 3), "end": round(span.end, 3), "score": round(span.score, 4)}
         for span in answer.evidence
@@ -73,19 +69,19 @@ def evidence_record(answer: "Answer") -> list[dict[str, float]]:
 
 def answer_record(question: Question, answer: "Answer") -> dict[str, Any]:
     """Return a question and its answer as a JSON object."""
-    own = {} if question.id is None else {"id": question.id}
-    said = {"question": question.text, "answer": answer.text, "evidence": evidence_record(answer)}
-    return own | said | {"seconds": round(answer.timings["answer"], 4)}
+    id = {} if question.id is None else {"id": question.id}
+    fields = {"question": question.text, "answer": answer.text, "evidence": evidence_record(answer)}
+    return id | fields | {"seconds": round(answer.timings["answer"], 4)}
 
 
 def write_answers(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object a line, atomically; earlier answers in the file are replaced.
+    """Write one JSON object per line, atomically; earlier answers in the file are replaced.
 
     Raises:
-        VideoXLError: the file cannot be written, or is there already and holds something else.
+        VideoXLError: the file cannot be written, or exists and holds something else.
     """
     if os.path.lexists(path) and not _holds_answers(path):
-        raise VideoXLError(f"{path}: is there already, and holds no answers", "Choose another file.")
+        raise VideoXLError(f"{path}: exists, and does not hold answers", "Choose another file.")
     try:
         with atomic_write(path) as file:
             for record in records:
@@ -96,12 +92,12 @@ def write_answers(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 def _holds_answers(path: Path) -> bool:
     """Return whether a file is empty, or begins with an answer as `answer_record` gives it."""
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # reading a pipe would wait
         return False
     try:
         with open(path, "rb") as file:
             first = file.readline(1_000_000)
-        said = json.loads(first) if first else None
+        record = json.loads(first) if first else None
     except (OSError, ValueError, RecursionError):
         return False
-    return not first or (isinstance(said, dict) and said.keys() >= {"question", "answer", "evidence", "seconds"})
+    return not first or (isinstance(record, dict) and record.keys() >= {"question", "answer", "evidence", "seconds"})

@@ -1,4 +1,4 @@
-"""Tables of counted answers, as Markdown and as JSON."""
+"""Tables of counts of right answers, as Markdown and as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,44 +9,44 @@ from .intervals import wilson
 
 @dataclass(frozen=True)
 class Count:
-    """Answers of one kind: how many were `right` of those `asked`."""
+    """Counts of one kind of question: how many there were, and how many were answered `right`."""
 
     right: int = 0
-    asked: int = 0
+    num_questions: int = 0
 
     def __add__(self, other: "Count") -> "Count":
-        return Count(self.right + other.right, self.asked + other.asked)
+        return Count(self.right + other.right, self.num_questions + other.num_questions)
 
     @property
     def share(self) -> float:
-        """Of the answers, those that are right; ask only if there are any."""
-        return self.right / self.asked
+        """The share of right answers; there must be at least one question."""
+        return self.right / self.num_questions
 
     def as_dict(self) -> dict[str, float]:
         """Return counts, share and interval for JSON."""
-        low, high = wilson(self.right, self.asked)
+        low, high = wilson(self.right, self.num_questions)
         return {
             "right": self.right,
-            "asked": self.asked,
+            "asked": self.num_questions,
             "share": round(self.share, 4),
             "low": round(low, 4),
             "high": round(high, 4),
         }
 
     def __str__(self) -> str:
-        low, high = wilson(self.right, self.asked)
+        low, high = wilson(self.right, self.num_questions)
         share = f"{self.share:.0%}"
-        if share in ("0%", "100%") and 0 < self.right < self.asked:  # no share that is not whole is shown as whole
+        if share in ("0%", "100%") and 0 < self.right < self.num_questions:  # not rounded to 0 or 100
             share = f"{self.share:.1%}"
-        return f"{self.right}/{self.asked} = {share} ({100 * low:.0f}-{100 * high:.0f})"
+        return f"{self.right}/{self.num_questions} = {share} ({100 * low:.0f}-{100 * high:.0f})"
 
 
 class Table:
     """Counts by row and column.
 
     Args:
-        title: what was done, as a sentence without its full stop.
-        rows: their order; those that nothing was counted in are not shown.
+        title: a sentence without its full stop.
+        rows: in order; empty ones are not shown.
         columns: likewise.
     """
 
@@ -55,27 +55,28 @@ class Table:
         self._rows, self._columns = tuple(rows), tuple(columns)
         self._counts: dict[tuple[str, str], Count] = {}
 
-    def add(self, row: str, column: str, right: int, asked: int = 1) -> None:
-        """Count answers in a cell.
+    def add(self, row: str, column: str, right: int, num_questions: int = 1) -> None:
+        """Add answers to a cell.
 
         Raises:
             KeyError: the table has no such row or column.
         """
         if row not in self._rows or column not in self._columns:
             raise KeyError((row, column))
-        self._counts[row, column] = self[row, column] + Count(int(right), asked)
+        self._counts[row, column] = self[row, column] + Count(int(right), num_questions)
 
     def __getitem__(self, cell: tuple[str, str]) -> Count:
         return self._counts.get(cell, Count())
 
     def markdown(self) -> str:
         """Return the title and the table; a cell reads `right/asked = share (95 % interval)`."""
-        columns = [column for column in self._columns if any(self[row, column].asked for row in self._rows)]
+        columns = [column for column in self._columns if any(self[row, column].num_questions for row in self._rows)]
         lines = [f"{self.title}:", "", "| | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
         for row in self._rows:
             counts = [self[row, column] for column in columns]
-            if any(count.asked for count in counts):
-                lines.append(f"| {row} | " + " | ".join(str(count) if count.asked else "-" for count in counts) + " |")
+            if any(count.num_questions for count in counts):
+                cells = [str(count) if count.num_questions else "-" for count in counts]
+                lines.append(f"| {row} | {' | '.join(cells)} |")
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
@@ -83,6 +84,6 @@ class Table:
         cells: dict[str, dict[str, Any]] = {}
         for row in self._rows:
             for column in self._columns:
-                if self[row, column].asked:
+                if self[row, column].num_questions:
                     cells.setdefault(row, {})[column] = self[row, column].as_dict()
         return {"title": self.title, "rows": cells}

@@ -105,24 +105,27 @@ def test_options_are_worded_as_in_the_reference(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("needle", "words"),
     [
-        ({"image": "gone.png", "question": "What?", "answer": "a"}, "line 1: there is no file"),
-        ({"card": CARD, "question": "What?", "answer": "C", "options": ["a", "b"]}, "'C' is not among the options"),
-        ({"card": CARD, "question": "What?"}, "line 1: answer is missing"),
-        ({"card": CARD, "question": "", "answer": "a"}, "question is ''"),
-        ({"question": "What?", "answer": "a"}, "no image, video or card"),
-        ({"card": CARD | {"kind": "face"}, "question": "What?", "answer": "a"}, "no card of this kind"),
-        ({"card": CARD | {"ink": "white"}, "question": "What?", "answer": "a"}, "no card of this kind"),
-        ({"image": "text.png", "question": "What?", "answer": "a"}, "neither a picture nor a video"),
-        ({"card": CARD, "question": "What?", "answer": "a", "options": 5}, "no list of texts"),
-        ({"card": CARD, "question": "What?", "answer": "a", "options": ["a", "a"]}, "two to 10 different texts"),
-        ({"card": CARD, "question": "What?", "answer": "a", "options": ["a"]}, "two to 10 different texts"),
-        ({"card": CARD, "question": "What?", "answer": "a", "name": None}, "name is None"),
-        ({"retrieval_question": [], "answer": ["C"], "needle": ["text.png"]}, "not lists of one length"),
-        ("[{not json]", "this list is no JSON"),
-        ("{not json", "line 1: this is no JSON"),
-        ("", "there is no needle"),
-        ({"retrieval_question": ["(A) a\n(B) b"], "answer": ["C"], "needle": ["text.png"]}, "'C' is not among"),
-        ({"retrieval_question": ["a"], "answer": ["A", "B"], "needle": ["text.png"]}, "not lists of one length"),
+        ({"image": "gone.png", "question": "What?", "answer": "a"}, ":1: .*gone.png"),
+        ({"card": CARD, "question": "What?", "answer": "C", "options": ["a", "b"]}, ":1: .*'C'"),
+        ({"card": CARD, "question": "What?"}, ":1: answer "),
+        ({"card": CARD, "question": "", "answer": "a"}, ":1: question .*''"),
+        ({"question": "What?", "answer": "a"}, ":1: image, video or card "),
+        ({"card": CARD | {"kind": "face"}, "question": "What?", "answer": "a"}, ":1: .*face"),
+        ({"card": CARD | {"ink": "white"}, "question": "What?", "answer": "a"}, ":1: .*'ink': 'white'"),
+        ({"image": "text.png", "question": "What?", "answer": "a"}, "text.png"),
+        ({"card": CARD, "question": "What?", "answer": "a", "options": 5}, ":1: options .* 5"),
+        ({"card": CARD, "question": "What?", "answer": "a", "options": ["a", "a"]}, ":1: options .* 10 "),
+        ({"card": CARD, "question": "What?", "answer": "a", "options": ["a"]}, ":1: options .* 10 "),
+        ({"card": CARD, "question": "What?", "answer": "a", "name": None}, ":1: name .*None"),
+        ({"retrieval_question": [], "answer": ["C"], "needle": ["text.png"]}, "retrieval_question"),
+        ("[{not json]", "n.jsonl: .*JSON"),
+        ("{not json", ":1: .*JSON"),
+        ("", "n.jsonl: "),
+        ({"retrieval_question": ["(A) a\n(B) b"], "answer": ["C"], "needle": ["text.png"]}, "needle 1: .*'C'"),
+        (
+            {"retrieval_question": ["a"], "answer": ["A", "B"], "needle": ["text.png"]},
+            "retrieval_question",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, needle: object, words: str) -> None:
@@ -134,10 +137,10 @@ def test_what_is_wrong_is_named(tmp_path: Path, needle: object, words: str) -> N
 
 def test_two_needles_of_one_name_are_refused(tmp_path: Path) -> None:
     needle = {"card": CARD, "question": "What?", "answer": "tower"}
-    with pytest.raises(RunError, match="two needles are called 'tower'"):
+    with pytest.raises(RunError, match="'tower'"):
         load_needles(lines(tmp_path / "n.jsonl", needle, needle))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match=r"gone\.jsonl"):
         load_needles(tmp_path / "gone.jsonl")

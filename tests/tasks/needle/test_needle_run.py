@@ -75,10 +75,10 @@ def test_shared_work_gives_the_memories_of_watching_each_video_by_itself() -> No
     model = VideoXL(checkpoint())
     needles = load_needles("bundled")[:2]
     (haystack,) = open_haystacks("synthetic:3", one_a_second=False)
-    watcher, work = HaystackMemories(model, 4, 32, most_needles=2), Work()
+    memories, work = HaystackMemories(model, 4, 32, max_needles=2), Work()
     for length in (9, 40):
         for places in ([0, 0], [3, 7], [length, length], [2, 5]):  # the last begins again: it is before the others
-            memory = watcher.memorize(haystack, length, needles, places, work)
+            memory = memories.memorize(haystack, length, needles, places, work)
             pictures = [needle.picture() for needle in needles]
             source = SourceWithInsertions(Synthetic(3), pictures, places)
             naive = model.memorize(source, max_frames=length, fps=None, ratio=4)
@@ -107,10 +107,10 @@ def test_a_fork_is_the_same_to_the_bit_as_feeding_all_frames_in_one_go() -> None
 def test_each_frame_of_a_film_is_encoded_once_whatever_the_lengths(clip: Path, one_a_second: bool) -> None:
     model, (needle,) = VideoXL(checkpoint()), load_needles("bundled")[:1]
     (haystack,) = open_haystacks(str(clip), one_a_second)
-    watcher, work = HaystackMemories(model, 4, 32), Work()
+    memories, work = HaystackMemories(model, 4, 32), Work()
     lengths = (2, 3, 5, 8) if one_a_second else (3, 5, 9, 40, 79, 80)
     for length in (*lengths, *lengths):
-        memory = watcher.memorize(haystack, length, [needle], [length // 2], work)
+        memory = memories.memorize(haystack, length, [needle], [length // 2], work)
         picture, plan = needle.picture(), haystack.frames(length)
         (chunk,) = haystack.source.read(plan, len(plan), decode_size(model.config))
         frames = [*chunk.frames]
@@ -197,7 +197,7 @@ def test_a_folder_of_haystacks(settings: NeedleSettings, tmp_path: Path, clip: P
     ]  # fmt: skip
     longva = replace(settings, protocol="longva")  # one frame a second of 8 seconds
     run_needles(tmp_path / "longva", longva)
-    with pytest.raises(RunError, match=r"a.mp4: this haystack has 8 frames at one a second, too few for .* 9"):
+    with pytest.raises(RunError, match=r"a.mp4: .* 8 .* 9$"):
         run_needles(tmp_path / "other", replace(longva, lengths=(9,)))
 
 

@@ -25,7 +25,7 @@ def test_opened_ahead(model_folder: Path, clip: Path) -> None:
     prepare: list[Prepare] = []
     told: list[ItemProgress] = []
     allowed: list[float] = []
-    first: Any = worker(item, ItemContext(told.append, prepare.append, allow=allowed.append))
+    first: Any = worker(item, ItemContext(told.append, prepare.append, set_timeout=allowed.append))
     opened = prepare[0](item)
     second: Any = worker(item, ItemContext(ignore, prepared=lambda: opened))
     times = [made.rows.pop("timings") for made in (first, second)]

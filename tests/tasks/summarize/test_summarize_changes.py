@@ -21,14 +21,14 @@ Summaries = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def summaries(model_folder: Path, tmp_path: Path) -> Summaries:
-    """Summarise with the tiny model, in this process, into one folder; all that has changed is done again."""
+    """Summarise with the tiny model into one folder; videos that have changed are summarised again."""
 
     def begin(*names: str) -> list[dict[str, Any]]:
         out = tmp_path / "out"
         job = SummaryJob(model_folder, "tiny", Prompts("What is shown?", "What is it about?"), answer=AnswerOptions(2))
         sources = read_inputs([str(tmp_path / name) for name in names], out).sources
         changed = changed_sources(sources, out)
-        summarize(sources, out, job, formats=["vtt"], device="cpu", isolate=False, redo=changed)
+        summarize(sources, out, job, formats=["vtt"], device="cpu", redo=changed)
         return load_results(out)
 
     return begin

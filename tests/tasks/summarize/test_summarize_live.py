@@ -45,7 +45,7 @@ Begin = Callable[..., None]
 
 
 @pytest.fixture
-def format_timestamp(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A clock that stands still until it is told to go on."""
     clock = Clock(now=1000.0)
     monkeypatch.setattr(live_report, "time", Clock(monotonic=lambda: clock.now))

@@ -9,8 +9,8 @@ from videoxl.tasks.summarize.prompts import (
     JUDGED,
     check_lists,
     check_prompts,
-    list_room,
     load_prompts,
+    max_list_length,
     read_task,
     with_list,
 )
@@ -68,7 +68,7 @@ def test_prompts_without_a_meaning_are_refused(task: str, given: dict[str, str],
 
 def test_a_list_that_the_task_does_not_make_is_refused() -> None:
     for task, name in (("summary", "{spans}"), ("ads", "{chapters}"), ("Who?", "{chapters}")):
-        with pytest.raises(QuestionError, match=r"stands for nothing"):
+        with pytest.raises(QuestionError, match=r"\{"):
             check_lists(task, f"Of {name}?")
     with pytest.raises(QuestionError, match=r"\{chapters\}"):
         load_prompts("other", "ads", summary="{chapters}")
@@ -80,4 +80,8 @@ def test_a_list_that_is_too_long_is_thinned_out() -> None:
     assert text.splitlines() == [*lines[::4], "Summarize."]
     assert with_list("{chapters}!", ["a", "b"], 3) == "a\nb!"
     assert with_list("{spans}!", [], 3) == "none!"
-    assert list_room("{spans}", 32768) == 3000 and list_room("{chapters}", 800) == 100 and list_room("?", 800) == 0
+    assert (
+        max_list_length("{spans}", 32768) == 3000
+        and max_list_length("{chapters}", 800) == 100
+        and max_list_length("?", 800) == 0
+    )

@@ -16,13 +16,13 @@ from videoxl.tasks.summarize.prompts import Prompts
 
 
 class GpuCluster:
-    """Has a GPU, and nobody is to be hired on it."""
+    """Has a GPU, on which no worker may be started."""
 
-    def devices(self, most: int) -> Sequence[str]:
-        return ["cuda"] * most
+    def devices(self, max_workers: int) -> Sequence[str]:
+        return ["cuda"] * max_workers
 
     def start_worker(self, job: Job, device: str) -> None:
-        raise AssertionError("a worker was hired")
+        raise AssertionError("a worker was started")
 
 
 def test_another_kind_of_device_or_revision_is_refused(
@@ -31,7 +31,7 @@ def test_another_kind_of_device_or_revision_is_refused(
     prompts = Prompts("What is shown?", "What is it about?")
     job = SummaryJob(model_folder, "tiny", prompts, watch=MemoryOptions(max_frames=4), answer=AnswerOptions(4))
     sources, out = [Source(str(clip), str(clip))], tmp_path / "out"
-    assert batch.summarize(sources, out, job, device="cpu", isolate=False).done == 1
+    assert batch.summarize(sources, out, job, device="cpu").done == 1
     settings = json.loads((out / "run.json").read_text())["settings"]
     assert (settings["device"], settings["dtype"]) == ("cpu", "auto")
     assert batch.summarize(sources, out, job, device="cpu", workers=2).resumed == 1  # as many as you like
@@ -39,4 +39,4 @@ def test_another_kind_of_device_or_revision_is_refused(
         batch.summarize(sources, out, job, backend=GpuCluster())
     with pytest.raises(RunError, match="memory_revision: 1 → 2"):
         monkeypatch.setattr(batch, "MEMORY_REVISION", 2)
-        batch.summarize(sources, out, job, device="cpu", isolate=False)
+        batch.summarize(sources, out, job, device="cpu")

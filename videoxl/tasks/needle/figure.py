@@ -13,17 +13,17 @@ from ...files import atomic_write
 from .results import Grid
 
 FORMATS = ("png", "svg")
-_SCALE = LinearSegmentedColormap.from_list("needle", ["#F0496E", "#EBB839", "#0CD79F"])  # the field's, after LongVA
+_SCALE = LinearSegmentedColormap.from_list("needle", ["#F0496E", "#EBB839", "#0CD79F"])  # as in LongVA
 _SIZE_OF_CELL = (0.95, 0.55)  # inches
 _MARGIN = (2.2, 1.9)
 
 
 def draw(grids: Sequence[tuple[str, Grid]], path: Path) -> None:
-    """Write a heat map for each run, side by side on one scale, as `path` with the endings of `FORMATS`.
+    """Write a heat map for each run, side by side on one scale, as `path` with the extensions of `FORMATS`.
 
     Args:
         grids: a title and the counts of each run.
-        path: without its ending.
+        path: without its extension.
 
     Raises:
         OSError: it cannot be written.
@@ -37,12 +37,12 @@ def draw(grids: Sequence[tuple[str, Grid]], path: Path) -> None:
         _heat_map(axis, title, grid)
     scale = figure.colorbar(axes[-1].images[0], ax=list(axes), label="right answers (%)", pad=0.02)
     scale.outline.set_visible(False)
-    for ending in FORMATS:
+    for extension in FORMATS:
         buffer = BytesIO()
         # No date in the file: the same results give the same bytes.
         with rc_context({"svg.hashsalt": "videoxl"}):
-            figure.savefig(buffer, format=ending, dpi=160, metadata={"Date": None} if ending == "svg" else {})
-        with atomic_write(path.with_name(f"{path.name}.{ending}")) as file:
+            figure.savefig(buffer, format=extension, dpi=160, metadata={"Date": None} if extension == "svg" else {})
+        with atomic_write(path.with_name(f"{path.name}.{extension}")) as file:
             file.write(buffer.getvalue())
 
 
@@ -56,7 +56,7 @@ def _heat_map(axis: Axes, title: str, grid: Grid) -> None:
     axis.imshow(shares, cmap=_SCALE, vmin=0, vmax=100, aspect="auto")
     for row, line in enumerate(shares):
         for column, share in enumerate(line):
-            if share == share:  # a cell that is not finished stays empty
+            if share == share:  # not NaN: unfinished cells stay empty
                 axis.text(column, row, _rounded(share), ha="center", va="center", fontsize=10, color="#1c1c1c")
     labels = []
     for length in lengths:
@@ -72,12 +72,12 @@ def _heat_map(axis: Axes, title: str, grid: Grid) -> None:
     axis.tick_params(length=0)
     for side in axis.spines.values():
         side.set_visible(False)
-    axis.set_xticks([at - 0.5 for at in range(1, len(lengths))], minor=True)
-    axis.set_yticks([at - 0.5 for at in range(1, len(depths))], minor=True)
+    axis.set_xticks([edge - 0.5 for edge in range(1, len(lengths))], minor=True)
+    axis.set_yticks([edge - 0.5 for edge in range(1, len(depths))], minor=True)
     axis.grid(which="minor", color="white", linewidth=1.5)
     axis.tick_params(which="minor", length=0)
 
 
 def _rounded(share: float) -> str:
-    """Return a per cent without decimals, unless that would show what is not whole as whole."""
+    """Return a percentage without decimals, unless that would round it to 0 or 100."""
     return f"{share:.1f}" if 99.5 <= share < 100 or 0 < share < 0.5 else f"{share:.0f}"

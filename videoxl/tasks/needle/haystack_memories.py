@@ -1,8 +1,8 @@
-"""Memories of videos that differ by their needles only, with what they share done once.
+"""Memories of videos that differ only by their needles; shared frames are processed once.
 
-A frame of the haystack goes through the vision tower once, whatever the lengths that it is in. Up to the first needle,
-all videos of one length are the same: their windows are condensed once, and each video goes on from a fork. What comes
-out is what watching each video by itself gives, but for the rounding of frames that are encoded in other batches.
+A frame of the haystack is encoded once, for all lengths. Up to the first needle, all videos of one length are the same:
+their windows are condensed once, and each video continues from a fork. The memories equal those of videos that are
+memorized separately, except for the rounding of frames that are encoded in other batches.
 """
 
 from collections import OrderedDict
@@ -25,94 +25,94 @@ from ...video.sources import FrameArray
 from .haystacks import Haystack
 from .needles import Needle
 
-_MAX_CACHED_BYTES = 1 << 30  # visual tokens of frames beside those of the length at work, on the CPU
+_MAX_CACHED_BYTES = 1 << 30  # visual tokens on the CPU, besides those of the present length
 
 
 @dataclass
 class Work:
-    """Frames that went through a stage."""
+    """Numbers of frames that were encoded and condensed."""
 
     encoded: int = 0
     condensed: int = 0
 
 
 @dataclass
-class _Shared:
-    """The beginning that the videos of one haystack and length have in common."""
+class _SharedPart:
+    """The beginning that videos of one haystack and length have in common."""
 
     key: tuple[str, int]
     tokens: Tensor  # [t, p, hidden] of the haystack's frames
-    watching: MemoryBuilder
-    fed: int = 0
+    builder: MemoryBuilder
+    num_fed: int = 0
 
 
 class HaystackMemories:
-    """Makes memories; remembers visual tokens, and the beginning that the last videos shared.
+    """Makes memories; keeps visual tokens, and the beginning that the last videos shared.
 
     Args:
-        model: watches.
+        model: makes the memories.
         ratio: visual tokens per VST.
-        reserved_slots: slots to leave for a question and its answer.
-        most_needles: of a video.
+        reserved_slots: slots to keep free for a question and its answer.
+        max_needles: largest number of needles in a video.
     """
 
-    def __init__(self, model: VideoXL, ratio: int, reserved_slots: int, most_needles: int = 1) -> None:
-        self._model, self._ratio, self._reserved_slots, self._most = model, ratio, reserved_slots, most_needles
+    def __init__(self, model: VideoXL, ratio: int, reserved_slots: int, max_needles: int = 1) -> None:
+        self._model, self._ratio, self._reserved_slots, self._max_needles = model, ratio, reserved_slots, max_needles
         self._frames: OrderedDict[tuple[str, int], Tensor] = OrderedDict()  # [p, hidden] of each
         self._needles: dict[str, Tensor] = {}
-        self._shared: _Shared | None = None
+        self._shared: _SharedPart | None = None
 
     def memorize(
-        self, haystack: Haystack, length: int, shown: Sequence[Needle], places: Sequence[int], work: Work
+        self, haystack: Haystack, length: int, shown: Sequence[Needle], positions: Sequence[int], work: Work
     ) -> VisualMemory:
         """Return the memory of `length` frames of a haystack and the needles.
 
-        Cheapest if the first place is not before that of the video before.
+        Cheapest if the first position is not before that of the previous video.
 
         Args:
             haystack: where the frames come from.
             length: how many.
-            shown: the needles, at most `most_needles`.
-            places: for each, how many frames of the haystack stand before it; ascending.
-            work: is told what had to be done.
+            shown: the needles, at most `max_needles`.
+            positions: for each, the number of frames of the haystack before it; ascending.
+            work: the frames that had to be processed are added to it.
 
         Raises:
-            VideoError: the haystack cannot be read, or frames of it are lost.
+            VideoError: the haystack cannot be read completely.
             BudgetError: the device's memory ran out.
         """
         with cpu_threads(self._model.device), within_memory(self._model.device):
             needles = [self._needle(needle, work) for needle in shown]
-            key, first = (haystack.name, length), places[0]
-            # Taken out while it is changed: what fails on the way is not gone on from.
+            key, first = (haystack.name, length), positions[0]
+            # Removed while it is changed, so that it is not reused after a failure.
             shared, self._shared = self._shared, None
-            if shared is None or shared.key != key or shared.fed > first:
-                shared = None  # its memory is needed
+            if shared is None or shared.key != key or shared.num_fed > first:
+                shared = None  # frees its memory
                 shared = self._begin(key, haystack, work)
-            work.condensed += first - shared.fed
-            self._feed(shared.watching, shared.tokens[shared.fed : first])
-            shared.fed = first
+            work.condensed += first - shared.num_fed
+            self._feed(shared.builder, shared.tokens[shared.num_fed : first])
+            shared.num_fed = first
             self._shared = shared
-            watching, done = shared.watching.fork(), first
-            for tokens, place in zip(needles, places, strict=True):
-                self._feed(watching, shared.tokens[done:place])
-                self._feed(watching, tokens)
-                done = place
-            self._feed(watching, shared.tokens[done:])
+            builder, done = shared.builder.fork(), first
+            for tokens, position in zip(needles, positions, strict=True):
+                self._feed(builder, shared.tokens[done:position])
+                self._feed(builder, tokens)
+                done = position
+            self._feed(builder, shared.tokens[done:])
             work.condensed += length - first + len(needles)
-            return watching.finish()
+            return builder.finish()
 
-    def _begin(self, key: tuple[str, int], haystack: Haystack, work: Work) -> _Shared:
+    def _begin(self, key: tuple[str, int], haystack: Haystack, work: Work) -> _SharedPart:
         _, length = key
         tokens = self._tokens(haystack, haystack.frames(length), work)
-        # How many frames there are is all that a plan needs to know.
-        blank = FrameArray(np.empty((length + self._most, 1, 1, 3), np.uint8))
-        options = MemoryOptions(max_frames=length + self._most, fps=None, ratio=self._ratio)
+        # Only the number of frames matters to the plan.
+        blank = FrameArray(np.empty((length + self._max_needles, 1, 1, 3), np.uint8))
+        options = MemoryOptions(max_frames=length + self._max_needles, fps=None, ratio=self._ratio)
         plan = self._model.plan(blank, options=options, reserved_slots=self._reserved_slots)
-        return _Shared(key, tokens, self._model.memory_builder(plan))
+        return _SharedPart(key, tokens, self._model.memory_builder(plan))
 
-    def _feed(self, watching: MemoryBuilder, tokens: Tensor) -> None:
+    def _feed(self, builder: MemoryBuilder, tokens: Tensor) -> None:
         for start in range(0, len(tokens), CHUNK_FRAMES):
-            watching.feed(tokens[start : start + CHUNK_FRAMES].to(self._model.device))
+            builder.feed(tokens[start : start + CHUNK_FRAMES].to(self._model.device))
 
     def _needle(self, needle: Needle, work: Work) -> Tensor:
         if needle.name not in self._needles:
@@ -121,9 +121,9 @@ class HaystackMemories:
         return self._needles[needle.name]
 
     def _tokens(self, haystack: Haystack, frames: SamplingPlan, work: Work) -> Tensor:
-        """Return the visual tokens of frames [t, p, hidden], on the CPU; those that are not known yet are made."""
+        """Return the visual tokens of frames [t, p, hidden], on the CPU; missing ones are encoded."""
         keys = [(haystack.name, index) for index in frames.indices.tolist()]
-        missing = np.array([at for at, key in enumerate(keys) if key not in self._frames], np.int64)
+        missing = np.array([position for position, key in enumerate(keys) if key not in self._frames], np.int64)
         if len(missing):
             self._encode(haystack, replace(frames, indices=frames.indices[missing], times=frames.times[missing]), work)
         tokens = torch.stack([self._frames[key] for key in keys])
@@ -135,19 +135,19 @@ class HaystackMemories:
         return tokens
 
     def _encode(self, haystack: Haystack, frames: SamplingPlan, work: Work) -> None:
-        """Keep the visual tokens of frames."""
-        read = 0
+        """Encode frames, and keep their visual tokens."""
+        num_read = 0
         with haystack.source.read(frames, CHUNK_FRAMES, decode_size(self._model.config)) as stream:
             for chunk in stream:
-                if not np.array_equal(chunk.indices, frames.indices[read : read + len(chunk.indices)]):
+                if not np.array_equal(chunk.indices, frames.indices[num_read : num_read + len(chunk.indices)]):
                     break
                 encoded = self._model.encode_frames(chunk.frames).cpu()
                 for index, tokens in zip(chunk.indices.tolist(), encoded, strict=True):
-                    self._frames[haystack.name, index] = tokens.clone()  # a view would hold all of the chunk
-                read += len(chunk.indices)
-        work.encoded += read
-        if read < len(frames):
+                    self._frames[haystack.name, index] = tokens.clone()  # a view would keep the whole chunk
+                num_read += len(chunk.indices)
+        work.encoded += num_read
+        if num_read < len(frames):
             raise VideoError(
-                f"{haystack.name}: frames of this haystack are damaged, so needles would stand elsewhere than said",
-                "Use a haystack that decodes to its end.",
+                f"{haystack.name}: frames are damaged, so needles would be at other depths",
+                "Use a haystack that can be decoded completely.",
             )

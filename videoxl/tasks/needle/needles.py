@@ -1,4 +1,4 @@
-"""What is put into a haystack: one picture, and a question that only it answers."""
+"""Needles: a picture that is inserted into a haystack, and a question that only it answers."""
 
 import json
 import re
@@ -13,26 +13,27 @@ from PIL import Image, ImageOps
 from ...errors import RunError, VideoError
 from ...files import asset, local_path
 from ...video.video import Video
+from ..text_files import numbered_lines, parse_object, read_text
 from .cards import COLOURS, KINDS, SHAPES, Card, plain_card
 
 BUNDLED = "bundled"
 LETTERS = "ABCDEFGHIJ"
-_ADVICE = "A needle is a JSON object with image, video or card; question; answer; and options, if there are any."
+_ADVICE = "A needle is a JSON object with image, video or card; question; answer; and, optionally, options."
 _PUBLISHED_OPTION = re.compile(r"\(([A-Z])\)\s*(.+?)\s*(?=\n|\([A-Z]\)|$)")
 
 
 @dataclass(frozen=True)
 class Needle:
-    """A picture and what is asked about it.
+    """A picture and a question about it.
 
     Args:
-        name: how results call it.
-        question: as put to the model; without the options, unless `asked_as_is`.
-        answer: the right one: one of the options, if there are any.
-        options: answers to choose from, the right one among them; may be empty.
-        image: a picture file, or a video whose middle frame is taken.
-        card: or what a rendered card shows.
-        asked_as_is: the question is a whole prompt already, as in published needle files.
+        name: its name in results.
+        question: the question; without the options, unless `asked_as_is`.
+        answer: the right answer; one of the options, if there are any.
+        options: answers to choose from, including the right one; may be empty.
+        image: a picture file, or a video whose middle frame is used.
+        card: the content of a rendered card, in place of `image`.
+        asked_as_is: the question is a complete prompt, as in published needle files.
     """
 
     name: str
@@ -45,11 +46,11 @@ class Needle:
 
     @property
     def letter(self) -> str:
-        """The letter of the right option; empty without options."""
+        """The letter of the right option; empty if there are no options."""
         return LETTERS[self.options.index(self.answer)] if self.options else ""
 
     def picture(self) -> np.ndarray:
-        """Return the frame that is put in, uint8 RGB [h, w, 3].
+        """Return the frame to insert, uint8 RGB [h, w, 3].
 
         Raises:
             RunError: its file cannot be read.
@@ -57,36 +58,30 @@ class Needle:
         if self.card is not None:
             return np.array(plain_card(self.card))
         assert self.image is not None
-        return _from_file(self.image)
+        return _read_picture(self.image)
 
 
 def load_needles(source: str | Path) -> tuple[Needle, ...]:
-    """Return the needles of a file, each with a picture that can be read.
+    """Return the needles of a file, after checking that each picture can be read.
 
     Args:
-        source: "bundled"; or a file: JSONL with one needle a line (`image`, `video` or `card`; `question`; `answer`;
+        source: "bundled"; or a file: JSONL with one needle per line (`image`, `video` or `card`; `question`; `answer`;
             `options`), the reference's object of lists (`retrieval_question`, `answer`, `needle`; its pictures in
             the same folder, in `needles/` there or in `needles/` beside that), or LongVA's list of
             `{path, prompt, answer}`.
 
     Raises:
-        RunError: the file or a picture cannot be read, or a needle lacks something; the message names it.
+        RunError: the file or a picture cannot be read, or a needle lacks a field; the message names it.
     """
     path = bundled_file() if source == BUNDLED else Path(local_path(source))
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise RunError(
-            f"{path}: the needles cannot be read ({why})", "Check the path, or leave --needles out."
-        ) from None
-    needles = tuple(_parsed(text, path))
+    text = read_text(path, RunError, "Check the path, or leave --needles out.")
+    needles = tuple(_parse(text, path))
     if not needles:
-        raise RunError(f"{path}: there is no needle in it", _ADVICE)
+        raise RunError(f"{path}: has no needle", _ADVICE)
     names = [needle.name for needle in needles]
     for name in names:
         if names.count(name) > 1:
-            raise RunError(f"{path}: two needles are called {name!r}", "Give each a `name` of its own.")
+            raise RunError(f"{path}: two needles have the name {name!r}", "Give each its own `name`.")
     for needle in needles:
         needle.picture()
     return needles
@@ -97,137 +92,129 @@ def bundled_file() -> Path:
     return asset("needles") / "needles.jsonl"
 
 
-def _parsed(text: str, path: Path) -> Iterator[Needle]:
+def _parse(text: str, path: Path) -> Iterator[Needle]:
     try:
         content: Any = json.loads(text)
     except (ValueError, RecursionError):
         content = None
     if isinstance(content, dict) and "retrieval_question" in content:
-        yield from _of_reference(content, path)
+        yield from _parse_reference(content, path)
     elif isinstance(content, list):
         for number, entry in enumerate(content, start=1):
-            where = f"{path}, needle {number}"
-            _require(entry, ("path", "prompt", "answer"), where)
-            needle = _with_options(_text(entry, "prompt", where), _text(entry, "answer", where), where)
-            given = local_path(str(entry["path"]))  # the published file's is relative to another folder than its own
-            beside = (path.parent / given).is_file() or not (path.parent / Path(given).name).is_file()
-            file = _existing(path.parent, given if beside else Path(given).name, where)
+            position = f"{path}, needle {number}"
+            _require(entry, ("path", "prompt", "answer"), position)
+            needle = _with_options(_text(entry, "prompt", position), _text(entry, "answer", position), position)
+            name = local_path(str(entry["path"]))  # in the published file, relative to another folder than its own
+            is_relative_to_file = (path.parent / name).is_file() or not (path.parent / Path(name).name).is_file()
+            file = _existing_file(path.parent, name if is_relative_to_file else Path(name).name, position)
             yield replace(needle, name=f"{number}-{file.stem}", image=file)
     else:
-        if text.lstrip().startswith("["):
-            raise RunError(f"{path}: this list is no JSON ({_problem(text)})", _ADVICE)
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                yield _of_line(line, number, path)
+        if text.lstrip().startswith("["):  # one list over several lines: for its error
+            parse_object(text, str(path), RunError, _ADVICE)
+        for position, line in numbered_lines(text, path):
+            yield _parse_needle(parse_object(line, position, RunError, _ADVICE), position, path.parent)
 
 
-def _problem(text: str) -> str:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return str(error)
-    return "not what was expected"
-
-
-def _of_line(line: str, number: int, path: Path) -> Needle:
-    where = f"{path}, line {number}"
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        raise RunError(f"{where}: this is no JSON ({_problem(line)})", _ADVICE) from None
-    _require(entry, ("question", "answer"), where)
-    listed, answer = entry.get("options", []), _text(entry, "answer", where)
-    if not isinstance(listed, list) or not all(isinstance(option, str | int) for option in listed):
-        raise RunError(f"{where}: options are {listed!r}, no list of texts", _ADVICE)
-    options = tuple(map(str, listed))
+def _parse_needle(entry: dict[str, Any], position: str, folder: Path) -> Needle:
+    """Return the needle of a line; paths in it are relative to a folder."""
+    _require(entry, ("question", "answer"), position)
+    given, answer = entry.get("options", []), _text(entry, "answer", position)
+    if not isinstance(given, list) or not all(isinstance(option, str | int) for option in given):
+        raise RunError(f"{position}: options are {given!r}, not a list of texts", _ADVICE)
+    options = tuple(map(str, given))
     if len(options) == 1 or len(options) > len(LETTERS) or len(set(options)) < len(options):
-        raise RunError(f"{where}: options are not two to {len(LETTERS)} different texts", _ADVICE)
+        raise RunError(f"{position}: options are not two to {len(LETTERS)} different texts", _ADVICE)
     if options and answer not in options:
         if answer not in LETTERS[: len(options)]:
-            raise RunError(f"{where}: the answer {answer!r} is not among the options {list(options)}", _ADVICE)
+            raise RunError(f"{position}: the answer {answer!r} is not among the options {list(options)}", _ADVICE)
         answer = options[LETTERS.index(answer)]
-    needle = Needle("", _text(entry, "question", where), answer, options)
+    needle = Needle("", _text(entry, "question", position), answer, options)
     if "card" in entry:
-        needle = replace(needle, name=answer, card=_card(entry["card"], where))
+        needle = replace(needle, name=answer, card=_card(entry["card"], position))
     elif "image" in entry or "video" in entry:
-        file = _existing(path.parent, entry.get("image") or entry.get("video"), where)
+        file = _existing_file(folder, entry.get("image") or entry.get("video"), position)
         needle = replace(needle, name=file.stem, image=file)
     else:
-        raise RunError(f"{where}: there is no image, video or card", _ADVICE)
-    return replace(needle, name=_text(entry, "name", where) if "name" in entry else needle.name)
+        raise RunError(f"{position}: image, video or card is missing", _ADVICE)
+    return replace(needle, name=_text(entry, "name", position) if "name" in entry else needle.name)
 
 
-def _of_reference(content: dict[str, Any], path: Path) -> Iterator[Needle]:
-    """Yield the needles of the reference's form: lists of prompts with their options, letters, and picture names."""
+def _parse_reference(content: dict[str, Any], path: Path) -> Iterator[Needle]:
+    """Yield the needles of the reference's format: lists of prompts with options, of letters, and of picture names."""
     lists = [content.get(key) for key in ("retrieval_question", "answer", "needle")]
     if not all(isinstance(entry, list) for entry in lists) or len({len(entry or []) for entry in lists}) != 1:
         raise RunError(f"{path}: retrieval_question, answer and needle are not lists of one length", _ADVICE)
     for number, (question, answer, file) in enumerate(zip(*lists, strict=True), start=1):
-        where = f"{path}, needle {number}"
-        needle = _with_options(str(question), str(answer), where)
+        position = f"{path}, needle {number}"
+        needle = _with_options(str(question), str(answer), position)
         if not needle.options:
-            raise RunError(f"{where}: the question has no options such as (A)", "Write them into the question.")
+            raise RunError(f"{position}: the question has no options such as (A)", "Write them into the question.")
         folders = (path.parent, path.parent / "needles", path.parent.parent / "needles")
-        found = next((folder for folder in folders if (folder / str(file)).is_file()), path.parent)
-        image = _existing(found, file, where)
+        folder = next((folder for folder in folders if (folder / str(file)).is_file()), path.parent)
+        image = _existing_file(folder, file, position)
         yield replace(needle, name=f"{number}-{image.stem}", image=image)
 
 
-def _with_options(prompt: str, answer: str, where: str) -> Needle:
-    """Return a needle whose prompt is asked as it is; options in it, such as "(A) cooking", are taken note of."""
-    found = _PUBLISHED_OPTION.findall(prompt)
-    letters, options = [letter for letter, _ in found], tuple(option.strip() for _, option in found)
+def _with_options(prompt: str, answer: str, position: str) -> Needle:
+    """Return a needle whose prompt is asked as it is; options in it, such as "(A) cooking", are recognised."""
+    matches = _PUBLISHED_OPTION.findall(prompt)
+    letters, options = [letter for letter, _ in matches], tuple(option.strip() for _, option in matches)
     if len(options) < 2 or letters != list(LETTERS[: len(letters)]):
         return Needle("", prompt, answer, asked_as_is=True)
     if len(set(options)) < len(options):
-        raise RunError(f"{where}: two options are the same", _ADVICE)
+        raise RunError(f"{position}: two options are the same", _ADVICE)
     if answer not in letters:
-        raise RunError(f"{where}: the answer {answer!r} is not among the options {', '.join(letters)}", _ADVICE)
+        raise RunError(f"{position}: the answer {answer!r} is not among the options {', '.join(letters)}", _ADVICE)
     return Needle("", prompt, options[letters.index(answer)], options, asked_as_is=True)
 
 
-def _require(entry: Any, keys: tuple[str, ...], where: str) -> None:
+def _require(entry: Any, keys: tuple[str, ...], position: str) -> None:
     missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
     if missing:
-        raise RunError(f"{where}: {', '.join(missing)} is missing", _ADVICE)
+        raise RunError(f"{position}: {', '.join(missing)} is missing", _ADVICE)
 
 
-def _text(entry: dict[str, Any], key: str, where: str) -> str:
+def _text(entry: dict[str, Any], key: str, position: str) -> str:
     value = entry[key]
     if not isinstance(value, str | int) or not str(value).strip():
-        raise RunError(f"{where}: {key} is {value!r}, no text", _ADVICE)
+        raise RunError(f"{position}: {key} is {value!r}, not text", _ADVICE)
     return str(value)
 
 
-def _card(entry: Any, where: str) -> Card:
-    _require(entry, ("kind", "text", "colour", "ink"), where)
+def _card(entry: Any, position: str) -> Card:
+    _require(entry, ("kind", "text", "colour", "ink"), position)
     card = Card(*(str(entry[key]) for key in ("kind", "text", "colour", "ink")))
-    shown = card.text in SHAPES if card.kind == "shape" else card.text.isalnum()
-    if card.kind not in KINDS or not {card.colour, card.ink} <= set(COLOURS) or card.colour == card.ink or not shown:
+    is_drawable = card.text in SHAPES if card.kind == "shape" else card.text.isalnum()
+    if (
+        card.kind not in KINDS
+        or not {card.colour, card.ink} <= set(COLOURS)
+        or card.colour == card.ink
+        or not is_drawable
+    ):
         raise RunError(
-            f"{where}: no card of this kind can be drawn: {entry}",
+            f"{position}: this card cannot be drawn: {entry}",
             f"kind is one of {', '.join(KINDS)}; colour and ink are two of {', '.join(COLOURS)}.",
         )
     return card
 
 
-def _existing(folder: Path, name: Any, where: str) -> Path:
+def _existing_file(folder: Path, name: Any, position: str) -> Path:
     file = folder / local_path(str(name))
     if not file.is_file():
-        raise RunError(f"{where}: there is no file {file}", "Paths are relative to the needle file.")
+        raise RunError(f"{position}: no such file {file}", "Paths are relative to the needle file.")
     return file
 
 
-def _from_file(path: Path) -> np.ndarray:
+def _read_picture(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as opened:
             picture: Image.Image = opened
-            if opened.mode.startswith("I"):  # 16 bit, which Pillow would cut off rather than scale
+            if opened.mode.startswith("I"):  # 16 bits, which Pillow would clip rather than scale
                 picture = opened.point(lambda value: value / 257).convert("L")
             upright = ImageOps.exif_transpose(picture).convert("RGBA")
             return np.array(Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError):
-        pass  # no picture: perhaps a video
+        pass  # not a picture: perhaps a video
     try:
         video = Video(path)
         plan = video.sample(max_frames=3, fps=None)

@@ -29,17 +29,17 @@ def run_needles(
     item_timeout: float | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> RunSummary:
-    """Do all cells that have no results yet, and write the reports.
+    """Process all cells that have no results yet, and write the reports.
 
     Args:
         folder: of the run: `results.jsonl`, `summary.json`, `summary.md`, `heatmap.png`, `heatmap.svg`, `records/`.
-        settings: the same as before, if there are results already.
-        devices: one worker each.
-        item_timeout: seconds that a cell may take; None is by its frames and the model.
-        on_event: is told what goes on.
+        settings: unchanged if there are results already.
+        devices: one worker is started for each.
+        item_timeout: seconds that a cell may take; None estimates it from its frames and the model.
+        on_event: called with every event.
 
     Raises:
-        RunError: something is wrong with the settings, or the folder is another run's; before a model is loaded.
+        RunError: the settings are wrong, or the folder belongs to another run; before a model is loaded.
         VideoError, BudgetError, CheckpointError: see `prepare`.
     """
     needles, haystacks, items = prepare(settings)
@@ -47,8 +47,8 @@ def run_needles(
     from ...network.devices import device_kind
     from .job import NeedleJob
 
-    # What a run is told apart by: files by their content, the model by its files.
-    said = (
+    # These identify the run: files by their content, the model by its files.
+    run_settings = (
         {"kind": "needle"}
         | settings.as_dict()
         | {
@@ -60,19 +60,19 @@ def run_needles(
             "memory_revision": MEMORY_REVISION,
         }
     )
-    is_ours = False
+    is_open = False
 
     def notify(event: Event) -> None:
-        nonlocal is_ours
-        is_ours = True  # not that of another run, or at work
+        nonlocal is_open
+        is_open = True  # the folder is not another run's or locked
         if on_event is not None:
             on_event(event)
 
     try:
-        # A cell that failed may have done so for want of memory: the same command tries it again.
+        # A cell may have failed for lack of memory: the same command retries it.
         return run(
             folder,
-            said,
+            run_settings,
             items,
             NeedleJob(settings),
             devices=devices,
@@ -81,13 +81,13 @@ def run_needles(
             on_event=notify,
         )
     finally:
-        if is_ours:
+        if is_open:
             report(folder)
 
 
 def _pictures_digest(needles: Sequence[Needle]) -> str:
-    said = [[needle.name, sampled_digest(needle.image)] for needle in needles if needle.image is not None]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    pictures = [[needle.name, sampled_digest(needle.image)] for needle in needles if needle.image is not None]
+    return hashlib.sha256(json.dumps(pictures).encode()).hexdigest()[:16]
 
 
 def _needles_digest(source: str) -> str:
@@ -95,7 +95,7 @@ def _needles_digest(source: str) -> str:
 
 
 def report(folder: Path) -> None:
-    """Write the reports of a run's finished cells, whether or not there are more to come."""
+    """Write the reports of the cells that are finished so far."""
     rows, settings, now = load_results(folder), saved_run(folder)["settings"], state(folder)
     if rows:
         about = {"date": str(date.today()), "version": __version__}
@@ -115,7 +115,7 @@ def compare(folders: Sequence[Path], out: Path) -> None:
     for folder in folders:
         rows, settings = load_results(folder), saved_run(folder)["settings"]
         if not rows or settings.get("kind") != "needle":
-            raise RunError(f"{folder}: there are no needle results in it", "Give folders of needle runs.")
+            raise RunError(f"{folder}: no needle results in this folder", "Give folders of needle runs.")
         grids.append((title(settings, len(rows)), grid(rows)))
     from .figure import draw
 
@@ -123,14 +123,14 @@ def compare(folders: Sequence[Path], out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         draw(grids, out)
     except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror})", "Choose another place: --out.") from None
+        raise RunError(f"{out}: cannot be written ({error.strerror})", "Choose another file: --out.") from None
 
 
 def read_summary(folder: Path) -> tuple[str, dict[str, Any]]:
     """Return a run's summary as Markdown and as JSON.
 
     Raises:
-        RunError: there is none: no cell is finished.
+        RunError: no cell is finished.
     """
     try:
         return (folder / "summary.md").read_text(), json.loads((folder / "summary.json").read_bytes())

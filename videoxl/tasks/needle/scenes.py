@@ -1,4 +1,4 @@
-"""The haystack: rendered moving scenes without any card, and frames of real clips from any folder."""
+"""Rendered moving scenes without cards, and frames of real clips from a folder."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from videoxl.errors import VideoError
 from videoxl.tasks.needle.cards import SHAPES, draw_shape
 from videoxl.video.video import Video
 
-RENDER_HEIGHT = 144  # pixels; half as much again as the model's picture, so that scaling down blurs as real video does
+RENDER_HEIGHT = 144  # pixels; 1.5 times the model's picture, so that scaling down blurs as with real video
 _ASPECTS = (16 / 9, 4 / 3, 1.0, 9 / 16, 2.35)
 _ASPECT_WEIGHTS = (0.5, 0.2, 0.1, 0.1, 0.1)
 
@@ -85,7 +85,7 @@ def _draw_thing(draw: ImageDraw.ImageDraw, thing: dict, t: float, size: tuple[in
 def footage(folder: Path, per_clip: int = 300, size: int = RENDER_HEIGHT) -> list[np.ndarray]:
     """Return the frames of every clip in a folder, in order: uint8 [t, h, w, 3] each, `size` pixels high or wide.
 
-    Files that are no video are passed over: the folder is whatever the user has.
+    Files that are not videos are skipped.
     """
     clips = []
     for path in sorted(path for path in folder.iterdir() if path.is_file()):

@@ -1,4 +1,4 @@
-"""An endless video without any card, rendered as it is read: a haystack that everybody has."""
+"""The synthetic haystack: an endless video without cards, rendered as it is read, that needs no file."""
 
 from collections.abc import Iterator
 
@@ -11,12 +11,12 @@ from ...video.sampling import SamplingPlan
 from ...video.sources import ChunkStream, FrameStream
 from .scenes import RENDER_HEIGHT, scene
 
-_SCENE = 32  # frames, at one a second: scenes change about as often as a slow film cuts
+_SCENE = 32  # frames, at one per second: scenes change about as often as a slow film cuts
 _SIZE = (256, RENDER_HEIGHT)
 
 
 class Synthetic:
-    """Rendered scenes, one after the other, at one frame a second. The same seed gives the same frames everywhere.
+    """Rendered scenes, one after the other, at one frame per second. The same seed gives the same frames everywhere.
 
     Args:
         seed: of the scenes.
@@ -28,19 +28,21 @@ class Synthetic:
     def sample(
         self, max_frames: int, fps: float | None, start: float | None, end: float | None, mode: Mode
     ) -> SamplingPlan:
-        """Return the first `max_frames` frames: there is always one more.
+        """Return the first `max_frames` frames; the video is endless.
 
         Raises:
-            VideoError: a part is asked for, or a rate above one frame a second, or there is no such mode.
+            VideoError: a start, an end or a rate below one frame per second is given, or there is no such mode.
         """
         check_mode(mode)
         if start is not None or end is not None or (fps is not None and fps < 1.0):
-            raise VideoError("a synthetic haystack is read from its start, at one frame a second", "Leave these out.")
+            raise VideoError(
+                "a synthetic haystack is read from its start, at one frame per second", "Leave out start, end and fps."
+            )
         indices = np.arange(max_frames)
         return SamplingPlan(indices, indices.astype(np.float64), mode)
 
     def read(self, plan: SamplingPlan, chunk: int = 32, size: int | None = None) -> FrameStream:
-        """Return the planned frames in chunks, rendered at one size of their own."""
+        """Return the planned frames in chunks, always rendered at the same size."""
         return ChunkStream(self._chunks(plan, chunk))
 
     def _chunks(self, plan: SamplingPlan, chunk: int) -> Iterator[FrameChunk]:

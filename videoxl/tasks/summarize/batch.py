@@ -1,4 +1,4 @@
-"""All summaries of a run, in its folder."""
+"""`summarize`: all videos of a run, in its folder."""
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
@@ -35,29 +35,29 @@ def summarize(
     self_contained: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> RunSummary:
-    """Summarise all videos that are not summarised yet; what is finished is kept, whatever happens.
+    """Summarise all videos that are not summarised yet; finished ones are always kept.
 
-    The settings of the run are those of the job, the kind of device, which rounds in its own way, and the revision of
-    memories. Rows go to `results.jsonl` in the output folder, reasons to `failures.jsonl`. Texts are written as videos
-    finish, and all of them at the end: `md/KEY.md` and so on. `report.html` is written now and then, and at the end,
-    whatever ends the run.
+    The settings of the run are those of the job, the kind of device, which affects rounding, and the revision of
+    memories. Rows go to `results.jsonl` in the output folder, failures to `failures.jsonl`. Texts are written as videos
+    finish, and all of them at the end: `md/KEY.md` and so on. `report.html` is updated at intervals and at the end,
+    also after an error.
 
     Args:
-        sources: the videos, with an id each.
+        sources: the videos, each with an id.
         output: the folder of the run.
-        job: how they are summarised.
-        formats: of texts, names of `texts.FORMATS`.
+        job: model, prompts and options.
+        formats: of texts, keys of `exports.FORMATS`.
         device: see `VideoXL.from_pretrained`.
-        workers: processes that share the videos; None is one for each device. See `worker_devices`.
-        backend: has the workers, in place of this machine; then device and workers are its own.
-        item_timeout: seconds that a video may take; None is by its length, its frames and the model.
-        retries: how often a video is tried again that ended the process, or that failed with all others in a row.
-        retry_failed: also try those that failed before.
-        redo: those of the videos to summarise again, such as `changes.changed_sources` gives. What there is about one
-            is kept until there is something else, or it has failed.
+        workers: number of processes that share the videos; None is one per device. See `worker_devices`.
+        backend: starts the workers, in place of processes on this machine; it then chooses devices and their number.
+        item_timeout: seconds that a video may take; None estimates it from its length, its frames and the model.
+        retries: how often a video is retried that ended its process, or failed in a row with others.
+        retry_failed: also process videos that failed in earlier calls.
+        redo: videos to summarise again, for example from `changes.changed_sources`. Earlier results are kept until
+            there are new ones, or the video has failed.
         ordered: see `runs.engine.run`.
-        self_contained: at the end, put the pictures into `report.html`; see `write_report`.
-        on_event: told of all that happens.
+        self_contained: at the end, embed the pictures in `report.html`; see `write_report`.
+        on_event: called with every event.
 
     Raises:
         RunError: see `runs.engine.run`; or a text cannot be written.
@@ -67,10 +67,10 @@ def summarize(
 
     report = LiveReport(output, self_contained)
 
-    def told(event: Event) -> None:
+    def handle(event: Event) -> None:
         if isinstance(event, ItemDone):
             _remove_texts(output, event.item.key)
-            _write(output, event.rows, formats)
+            _write_texts(output, event.rows, formats)
         elif isinstance(event, ItemFailed) and event.final:
             _remove_texts(output, event.item.key)
         report(event)
@@ -94,22 +94,22 @@ def summarize(
             retry_failed=retry_failed,
             redo=[source.item.key for source in redo],
             ordered=ordered,
-            on_event=told,
+            on_event=handle,
         )
-        _write(output, load_results(output), formats)
+        _write_texts(output, load_results(output), formats)
     return summary
 
 
 def _remove_texts(output: Path, key: str) -> None:
-    """Remove what was written of a video before its file changed, whatever formats were asked for then."""
-    for ending in FORMATS:
+    """Remove the texts of a video from before its file changed, in all formats."""
+    for extension in FORMATS:
         with contextlib.suppress(OSError):
-            (output / ending / f"{key}.{ending}").unlink()
+            (output / extension / f"{key}.{extension}").unlink()
 
 
-def _write(output: Path, rows: list[dict[str, Any]], formats: Collection[str]) -> None:
-    for ending in formats:
+def _write_texts(output: Path, rows: list[dict[str, Any]], formats: Collection[str]) -> None:
+    for extension in formats:
         for row in rows:
-            # Names of files need not be Unicode.
-            text = FORMATS[ending](row).encode("utf-8", "backslashreplace")
-            write_file(output / ending / f"{row['key']}.{ending}", text)
+            # File names need not be Unicode.
+            text = FORMATS[extension](row).encode("utf-8", "backslashreplace")
+            write_file(output / extension / f"{row['key']}.{extension}", text)

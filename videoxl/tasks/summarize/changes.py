@@ -1,4 +1,4 @@
-"""Files that are not those any more that a run has read."""
+"""Files that have changed since a run read them."""
 
 import os
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from .inputs import Source
 
 
 def file_marks(path: str) -> dict[str, Any]:
-    """Return what a file that takes the place of another is told by: `size` in bytes, `modified` in seconds since 1970.
+    """Return what identifies a version of a file: `size` in bytes, `modified` in seconds since 1970.
 
-    Both are None where there is no file to be looked at.
+    Both are None if there is no such file.
     """
     try:
         status = os.stat(path)
@@ -23,7 +23,7 @@ def file_marks(path: str) -> dict[str, Any]:
 
 
 def changed_sources(sources: Sequence[Source], folder: Path) -> list[Source]:
-    """Return those that have a row in the folder of a run, but another file now; one that is gone has not changed.
+    """Return the videos that have a row in a run's folder but a different file now; a missing file has not changed.
 
     Raises:
         RunError: the rows cannot be read.
@@ -32,6 +32,6 @@ def changed_sources(sources: Sequence[Source], folder: Path) -> list[Source]:
     return [source for source in sources if _is_changed(source, results.get(source.item.key))]
 
 
-def _is_changed(source: Source, found: list[dict[str, Any]] | None) -> bool:
+def _is_changed(source: Source, saved: list[dict[str, Any]] | None) -> bool:
     now = file_marks(source.path)
-    return found is not None and now["size"] is not None and any(found[0]["video"][name] != now[name] for name in now)
+    return saved is not None and now["size"] is not None and any(saved[0]["video"][name] != now[name] for name in now)

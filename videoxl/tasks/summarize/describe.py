@@ -1,4 +1,4 @@
-"""What a task asks about a video that was watched: its chapters or what is looked for, then the whole."""
+"""The questions that a task asks about a memory: about chapters or parts, then about the whole."""
 
 import itertools
 import math
@@ -11,26 +11,26 @@ from ...timestamps import format_span, format_timestamp
 from .chapters import Span
 from .detect import divide, merge
 from .exports import title_of
-from .prompts import JUDGED, SUMMARY, Prompts, list_room, with_list
+from .prompts import JUDGED, SUMMARY, Prompts, max_list_length, with_list
 
 if TYPE_CHECKING:
     from ...engine.evidence import Evidence
     from ...memory.value import VisualMemory
     from ...model import VideoXL
 
-Tell = Callable[[int, int, str], None]
-"""Told how many are done, of how many, of what."""
+OnProgress = Callable[[int, int, str], None]
+"""Called with the number of units done, the number of all, and the name of the units."""
 
 
 class Describer:
-    """Asks about one video after the other.
+    """Asks the questions of a task about one memory after the other.
 
     Args:
-        model: that watched them.
+        model: that made the memories.
         task: from `prompts.read_task`.
         prompts: of the task.
-        answer: how texts are generated.
-        options: what counts as found.
+        answer: generation of texts.
+        options: thresholds of detection.
     """
 
     def __init__(
@@ -44,64 +44,73 @@ class Describer:
         memory: "VisualMemory",
         chapters: Sequence[Span],
         prompt: str,
-        tell: Tell = lambda done, total, what: None,
+        on_progress: OnProgress = lambda done, total, what: None,
     ) -> tuple[dict[str, Any], dict[str, float]]:
-        """Return the fields of a row that say what there is in a video, and the seconds that they took.
+        """Return the fields of a row that describe a video, and the seconds that they took.
 
         Args:
             memory: of the whole video, with times.
-            chapters: where it is cut.
-            prompt: about the whole; the question, if that is the task.
-            tell: told how far it is.
+            chapters: of the video.
+            prompt: about the whole video; the question, if that is the task.
+            on_progress: called before every question about a part.
         """
         times = [time.perf_counter()]
-        cut = self._chapters(memory, chapters, tell)
+        described = self._describe_chapters(memory, chapters, on_progress)
         times.append(time.perf_counter())
-        spans = self._judged(memory, chapters, tell) if self._task in JUDGED else []
+        spans = self._detect(memory, chapters, on_progress) if self._task in JUDGED else []
         times.append(time.perf_counter())
-        whole = self._model.ask(memory, self._with_list(prompt, cut, spans), options=self._answer)
+        whole = self._model.ask(memory, self._with_list(prompt, described, spans), options=self._answer)
         times.append(time.perf_counter())
         if self._task not in (SUMMARY, *JUDGED):
-            spans = self._explained(memory, whole.evidence, prompt)
+            spans = self._explain(memory, whole.evidence, prompt)
         times.append(time.perf_counter())
-        found = {"summary": whole.text, "evidence": _evidence(whole.evidence), "chapters": cut, "spans": spans}
-        described, judged, answered, explained = (after - before for before, after in itertools.pairwise(times))
-        return found, {"chapters": described, "spans": judged + explained, "summary": answered}
+        fields = {
+            "summary": whole.text,
+            "evidence": _evidence(whole.evidence),
+            "chapters": described,
+            "spans": spans,
+        }
+        describing, detecting, answering, explaining = (after - before for before, after in itertools.pairwise(times))
+        return fields, {"chapters": describing, "spans": detecting + explaining, "summary": answering}
 
-    def _chapters(self, memory: "VisualMemory", spans: Sequence[Span], tell: Tell) -> list[dict[str, Any]]:
-        """Return the chapters of a row; those of a summary are described."""
+    def _describe_chapters(
+        self, memory: "VisualMemory", spans: Sequence[Span], on_progress: OnProgress
+    ) -> list[dict[str, Any]]:
+        """Return the chapters of a row; for a summary, with descriptions."""
         chapters = []
         for number, span in enumerate(spans, 1):
             text, evidence = "", []
             if self._task == SUMMARY:
                 assert self._prompts.chapter is not None
-                tell(number - 1, len(spans), "chapters")
+                on_progress(number - 1, len(spans), "chapters")
                 part = self._model.slice(memory, span.start, span.end)
                 answer = self._model.ask(part, self._prompts.chapter, options=self._answer)
                 text, evidence = answer.text, _evidence(answer.evidence, span)
-            own = {"title": title_of(text) or f"Chapter {number}", "text": text, "evidence": evidence}
-            chapters.append({"start": round(span.start, 3), "end": round(span.end, 3), **own})
+            description = {"title": title_of(text) or f"Chapter {number}", "text": text, "evidence": evidence}
+            chapters.append({"start": round(span.start, 3), "end": round(span.end, 3), **description})
         return chapters
 
-    def _judged(self, memory: "VisualMemory", chapters: Sequence[Span], tell: Tell) -> list[dict[str, Any]]:
-        """Return what is found by a question about every part, in order of time, with what there is to see."""
+    def _detect(
+        self, memory: "VisualMemory", chapters: Sequence[Span], on_progress: OnProgress
+    ) -> list[dict[str, Any]]:
+        """Return the spans found by a yes/no question about every part, in order of time, with descriptions."""
         import numpy as np
 
         assert memory.frame_times is not None and self._prompts.chapter is not None and self._prompts.span is not None
         parts = divide(chapters, memory.frame_times, self._options)
         margins: list[float] = []
         for part in parts:
-            tell(len(margins), len(parts), "parts")
-            own = self._model.slice(memory, part.start, part.end)
-            margins.append(self._model.yes_margin(own, self._prompts.chapter))
-        found = merge(parts, np.array(margins), self._options)
-        return [self._span(memory, each.span, each.score, self._prompts.span) for each in found]
+            on_progress(len(margins), len(parts), "parts")
+            part_memory = self._model.slice(memory, part.start, part.end)
+            margins.append(self._model.yes_margin(part_memory, self._prompts.chapter))
+        detections = merge(parts, np.array(margins), self._options)
+        return [self._span(memory, each.span, each.score, self._prompts.span) for each in detections]
 
-    def _explained(self, memory: "VisualMemory", evidence: "Sequence[Evidence]", question: str) -> list[dict[str, Any]]:
-        """Return the evidence in order of time, each with what its part of the memory answers."""
+    def _explain(self, memory: "VisualMemory", evidence: "Sequence[Evidence]", question: str) -> list[dict[str, Any]]:
+        """Return the spans of the evidence, in order of time, each with the answer from its part of the memory."""
         spans = []
         for each in sorted(evidence, key=lambda each: each.start):
-            span = Span(each.start, math.nextafter(each.end, math.inf))  # its last frame is in it
+            span = Span(each.start, math.nextafter(each.end, math.inf))  # includes its last frame
             spans.append(self._span(memory, span, each.score, self._prompts.span or question))
         return spans
 
@@ -114,15 +123,15 @@ class Describer:
         lines = [f"{format_timestamp(chapter['start'])} {chapter['title']}" for chapter in chapters]
         if self._task in JUDGED:
             lines = [f"{format_span(span['start'], span['end'])} {title_of(span['text'])}" for span in spans]
-        return with_list(prompt, lines, list_room(prompt, self._model.config.max_positions))
+        return with_list(prompt, lines, max_list_length(prompt, self._model.config.max_positions))
 
 
-def _evidence(found: "Sequence[Evidence]", within: Span | None = None) -> list[dict[str, float]]:
-    """Return evidence for a row; of what reaches beyond a chapter, what is in it."""
+def _evidence(evidence: "Sequence[Evidence]", within: Span | None = None) -> list[dict[str, float]]:
+    """Return evidence for a row, clipped to a chapter if one is given."""
     spans = []
-    for each in found:
+    for each in evidence:
         start, end = each.start, each.end
-        if within is not None:  # a VST at the edge sums up frames of both sides
+        if within is not None:  # a VST at the edge covers frames of both sides
             start, end = max(start, within.start), min(end, within.end)
         if start <= end:
             spans.append({"start": round(start, 3), "end": round(end, 3), "score": round(each.score, 4)})

@@ -1,8 +1,8 @@
-"""Where in a video something is, from how surely the model says yes to a question about each of its parts.
+"""Detection of spans, from the model's margin of yes over no in answer to a question about each part of a video.
 
-Models say yes too easily, or too rarely, and how easily depends on the question. So the parts of a video are held
-against each other: where the answers differ, a part counts that is nearer to the surest yes than to the usual answer,
-and in any case it must be a yes.
+Models say yes too often or too rarely, depending on the question. So the parts of a video are compared with each other:
+if the margins differ, a part is detected that is nearer to the highest margin than to the usual one. Its margin must
+also be positive.
 """
 
 import itertools
@@ -15,16 +15,16 @@ import numpy as np
 from ...options import SpanOptions
 from .chapters import Span
 
-_USUAL = 0.25  # quantile: what is looked for may fill up to three quarters of the video
+_USUAL = 0.25  # quantile: detections may fill up to three quarters of the video
 
 
 @dataclass(frozen=True)
-class Found:
-    """Neighbouring parts that were judged yes, together.
+class Detection:
+    """A run of neighbouring parts that were detected.
 
     Args:
         span: from the first one's start to the last one's end.
-        score: probability of yes against no, of the surest of them, 0 to 1.
+        score: the highest probability of yes against no among them, 0 to 1.
     """
 
     span: Span
@@ -32,52 +32,54 @@ class Found:
 
 
 def divide(chapters: Sequence[Span], times: np.ndarray, options: SpanOptions) -> list[Span]:
-    """Return the parts of chapters, in order, without gaps; each has a frame.
+    """Return the parts of chapters, in order and without gaps; each has at least one frame.
 
     Args:
         chapters: from `find_chapters`.
         times: of every frame, seconds, float [t], ascending.
-        options: how long a part may be.
+        options: largest length of a part.
     """
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-    most = max(options.part_frames, int(options.part_seconds / step)) if step > 0 else len(times)
+    max_frames = max(options.part_frames, int(options.part_seconds / step)) if step > 0 else len(times)
     parts = []
     for chapter in chapters:
-        own = times[(times >= chapter.start) & (times < chapter.end)]
-        pieces = np.array_split(own, max(1, math.ceil(len(own) / most)))
+        chapter_times = times[(times >= chapter.start) & (times < chapter.end)]
+        pieces = np.array_split(chapter_times, max(1, math.ceil(len(chapter_times) / max_frames)))
         edges = [chapter.start, *(float(piece[0]) for piece in pieces[1:]), chapter.end]
         parts += [Span(low, high) for low, high in itertools.pairwise(edges)]
     return parts
 
 
 def is_outlier(margins: np.ndarray, options: SpanOptions) -> np.ndarray:
-    """Return which parts are judged yes, bool [n].
+    """Return which parts are detected, bool [n].
 
     Args:
-        margins: of every part, by how much an answer is likelier to begin with yes than with no, float [n].
-        options: how far answers must lie apart to be told from each other.
+        margins: of every part, how much likelier the answer begins with yes than with no, float [n].
+        options: the smallest difference between margins that counts.
     """
-    usual, surest = float(np.quantile(margins, _USUAL)), float(margins.max())
-    differ = surest - usual >= options.min_spread
-    return margins > max(0.0, (usual + surest) / 2 if differ else 0.0)
+    usual, highest = float(np.quantile(margins, _USUAL)), float(margins.max())
+    differ = highest - usual >= options.min_spread
+    return margins > max(0.0, (usual + highest) / 2 if differ else 0.0)
 
 
-def merge(parts: Sequence[Span], margins: np.ndarray, options: SpanOptions) -> list[Found]:
-    """Return what was found, in order of time, neighbours as one; of more than `max_spans`, the surest.
+def merge(parts: Sequence[Span], margins: np.ndarray, options: SpanOptions) -> list[Detection]:
+    """Return the detections in order of time, neighbours merged; at most `max_spans`, those with the highest scores.
 
     Args:
         parts: from `divide`, at least one.
         margins: see `is_outlier`.
-        options: what counts.
+        options: thresholds.
     """
-    found: list[tuple[Span, float]] = []
-    for part, margin, counts in zip(parts, margins.tolist(), is_outlier(margins, options), strict=True):
-        if not counts:
+    merged: list[tuple[Span, float]] = []
+    for part, margin, is_detected in zip(parts, margins.tolist(), is_outlier(margins, options), strict=True):
+        if not is_detected:
             continue
-        if found and found[-1][0].end == part.start:
-            before, best = found.pop()
-            found.append((Span(before.start, part.end), max(best, margin)))
+        if merged and merged[-1][0].end == part.start:
+            before, best = merged.pop()
+            merged.append((Span(before.start, part.end), max(best, margin)))
         else:
-            found.append((part, margin))
-    kept = sorted(found, key=lambda each: -each[1])[: options.max_spans]
-    return [Found(span, 1 / (1 + math.exp(-margin))) for span, margin in sorted(kept, key=lambda each: each[0].start)]
+            merged.append((part, margin))
+    kept = sorted(merged, key=lambda each: -each[1])[: options.max_spans]
+    return [
+        Detection(span, 1 / (1 + math.exp(-margin))) for span, margin in sorted(kept, key=lambda each: each[0].start)
+    ]

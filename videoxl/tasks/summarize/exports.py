@@ -1,4 +1,4 @@
-"""A row of results as text: for people, for players, for video sites. Pure functions, so they can be written again."""
+"""A row of results as Markdown, as WebVTT chapters, and as a list of chapters. Pure functions of the row."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,26 +11,26 @@ _TITLE_LENGTH = 60
 
 
 def markdown(row: Row) -> str:
-    """Return a page about a video: the whole, then every chapter, or every span if the task looks for such."""
+    """Return a page about a video: the summary, then every chapter, or every span if the task finds spans."""
     video = row["video"]
     cut = part_of(row)
-    of = f"{format_span(*cut)} of " if cut else ""
+    excerpt = f"{format_span(*cut)} of " if cut else ""
     size = f"{video['width']}x{video['height']}"
-    facts = [
-        f"{of}{format_timestamp(video['duration'])}",
+    details = [
+        f"{excerpt}{format_timestamp(video['duration'])}",
         size,
         f"{row['frames']} frames",
         f"ratio {row['ratio']}",
         row["model"],
     ]
-    parts = [f"# {_line(row['id'])}", ", ".join(facts)]
+    parts = [f"# {_line(row['id'])}", ", ".join(details)]
     if row["task"] != SUMMARY:
-        named = "" if row["task"] == row["prompt"] else f"{row['task']}: "
-        parts.append(_line(named + row["prompt"]))
+        label = "" if row["task"] == row["prompt"] else f"{row['task']}: "
+        parts.append(_line(label + row["prompt"]))
     parts.append(row["summary"])
     if row["task"] == SUMMARY and row["evidence"]:
-        seen = ", ".join(format_span(span["start"], span["end"]) for span in row["evidence"])
-        parts.append(f"Seen at {seen}.")
+        times = ", ".join(format_span(span["start"], span["end"]) for span in row["evidence"])
+        parts.append(f"Seen at {times}.")
     for part in parts_of(row):
         parts += [f"## {format_span(part['start'], part['end'])} {_line(part['title'])}", part["text"]]
     parts += [f"Warning: {_line(warning)}" for warning in row["warnings"]]
@@ -48,16 +48,16 @@ def vtt(row: Row) -> str:
 
 
 def txt(row: Row) -> str:
-    """Return a line a chapter or span, such as "00:12:31 Title", as video sites take them in a description."""
+    """Return one line per chapter or span, such as "00:12:31 Title", for the description on a video site."""
     return "".join(f"{format_timestamp(part['start'])} {_line(part['title'])}\n" for part in parts_of(row))
 
 
 FORMATS: dict[str, Callable[[Row], str]] = {"md": markdown, "vtt": vtt, "txt": txt}
-"""How a row can be written, by the ending of the file."""
+"""The formats of a row, by file extension."""
 
 
 def title_of(text: str) -> str:
-    """Return the beginning of a description: its first sentence, up to a whole word within 60 characters."""
+    """Return the first sentence of a description, cut at a whole word to at most 60 characters."""
     first = " ".join(text.split()).partition(". ")[0].rstrip(".")
     if len(first) > _TITLE_LENGTH:
         first = first[:_TITLE_LENGTH].rpartition(" ")[0].rstrip(",;:") or first[:_TITLE_LENGTH]
@@ -66,7 +66,7 @@ def title_of(text: str) -> str:
 
 
 def part_of(row: Row) -> tuple[float, float] | None:
-    """Return where the part of a video begins and ends that was asked for, in seconds; None if that was all of it."""
+    """Return start and end in seconds of the part of a video that was requested; None if that was the whole video."""
     if row["start"] is None and row["end"] is None:
         return None
     duration = row["video"]["duration"]
@@ -74,10 +74,10 @@ def part_of(row: Row) -> tuple[float, float] | None:
 
 
 def parts_of(row: Row) -> list[dict[str, Any]]:
-    """Return what of a video is told apart from the whole: chapters of a summary, else spans."""
+    """Return the parts of a video: the chapters of a summary, else the spans."""
     if row["task"] == SUMMARY:
         return list(row["chapters"])
-    return [span | {"title": title_of(span["text"]) or f"Span {at}"} for at, span in enumerate(row["spans"], 1)]
+    return [span | {"title": title_of(span["text"]) or f"Span {number}"} for number, span in enumerate(row["spans"], 1)]
 
 
 def _line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""One video to one row: it is watched once, and all that the task asks is answered from its memory."""
+"""The work on one video: it is memorized once, and all questions of the task are answered from its memory."""
 
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -17,13 +17,13 @@ from ...runs.job import Item, ItemResult, Worker
 from ...video.messages import stream_records
 from ...video.sources import FrameStream
 from ...video.video import Video
-from ..time_limits import seconds_allowed
+from ..time_limits import timeout_seconds
 from .changes import file_marks
 from .chapters import Span, find_chapters
 from .contact_sheet import Thumbnails
 from .describe import Describer
 from .inputs import Source
-from .prompts import SUMMARY, Prompts, check_lists, list_room
+from .prompts import SUMMARY, Prompts, check_lists, max_list_length
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ...model import VideoXL
 
 _FORMAT = 2  # of keys and rows: see `RunFolder`
-_GRID = 4  # of a frame's features, on each side: enough to tell where something is
+_GRID = 4  # cells on each side that a frame's features are pooled to
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class SummaryJob:
 
     Args:
         folder: of the model's checkpoint.
-        model: its name, as it was asked for.
-        prompts: what is asked.
+        model: its name as requested.
+        prompts: of the task.
         dtype: see `VideoXL.from_pretrained`.
-        watch: how videos are watched; a source may change some of it.
-        answer: how texts are generated.
-        chapters: where videos are cut.
-        spans: where something is found that is looked for.
+        watch: how memories are made; a source may override some of it.
+        answer: generation of texts.
+        chapters: lengths and thresholds of chapters.
+        spans: thresholds of detection.
         task: see `prompts.read_task`.
-        max_memory: see `VideoXL.from_pretrained`. It is no setting of a run: a row's ratio tells what came of it.
-        weights: digest of the folder; made if it is not given, and compared where a worker is set up.
+        max_memory: see `VideoXL.from_pretrained`. It is not a setting of the run: each row has its ratio.
+        weights: digest of the folder; computed if it is not given, and checked when a worker is set up.
     """
 
     folder: Path
@@ -73,11 +73,11 @@ class SummaryJob:
     @property
     def settings(self) -> dict[str, Any]:
         """All that a row depends on besides its source, for the folder of a run."""
-        own = {name: value for name, value in asdict(self).items() if name not in ("folder", "max_memory")}
-        return {"format": _FORMAT} | own
+        fields = {name: value for name, value in asdict(self).items() if name not in ("folder", "max_memory")}
+        return {"format": _FORMAT} | fields
 
     def check(self, prompts: list[str]) -> None:
-        """Check what can be checked before any video: prompts about the whole, the job's own, and the ratio.
+        """Check what does not depend on a video: the job's prompts, further prompts about the whole, and the ratio.
 
         Raises:
             QuestionError: a prompt is empty or too long.
@@ -94,22 +94,22 @@ class SummaryJob:
         """Load the model, and return the function that summarises a video with it.
 
         Raises:
-            CheckpointError: it cannot be loaded, or this machine has other weights under its name.
+            CheckpointError: it cannot be loaded, or this machine has other files under its name.
         """
         from ...model import VideoXL
 
         folder = self.folder if self.folder.is_dir() else checkpoint_folder(self.model)  # on another machine
         if folder_digest(folder) != self.weights:
             raise CheckpointError(
-                f"{folder}: has other files on this machine than where the run was begun",
-                "Give all machines the same model.",
+                f"{folder}: has other files on this machine than where the run was started",
+                "Install the same model on all machines.",
             )
         return _Summarizer(self, VideoXL.from_pretrained(folder, device, self.dtype, self.max_memory), Preview(folder))
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """A video of which the first frames are being decoded."""
+class _OpenVideo:
+    """A video whose first frames are being decoded."""
 
     video: Video
     watch: MemoryOptions
@@ -121,38 +121,38 @@ class _Opened:
 
 
 class _Summarizer:
-    """A worker: an item to its row. While one video is described, the next one is opened."""
+    """A worker: turns an item into its row. While one video is described, the next one is opened."""
 
     def __init__(self, job: SummaryJob, model: "VideoXL", preview: Preview) -> None:
         self._job, self._model, self._preview = job, model, preview
-        self._asker = Describer(model, job.task, job.prompts, job.answer, job.spans)
+        self._describer = Describer(model, job.task, job.prompts, job.answer, job.spans)
 
     def __call__(self, item: Item, context: ItemContext) -> ItemResult:
         source = Source(**item.data)
-        opened: _Opened = context.prepared() or self._open(item)
+        opened: _OpenVideo = context.prepared() or self._open(item)
         video, watch = opened.video, opened.watch
-        context.allow(seconds_allowed(self._model, len(opened.plan), video.duration))
+        context.set_timeout(timeout_seconds(self._model, len(opened.plan), video.duration))
         features: list[np.ndarray] = []
         thumbnails = Thumbnails(opened.stream, len(opened.plan))
         context.report(0, len(opened.plan), "frames")
-        watched = self._model.memorize_plan(
+        result = self._model.memorize_plan(
             opened.plan,
-            lambda now: context.report(now.frames_done, now.frames_total, "frames"),
+            lambda progress: context.report(progress.frames_done, progress.frames_total, "frames"),
             thumbnails,
-            lambda seen: features.append(_coarse(seen)),
+            lambda encoded: features.append(_pool(encoded)),
         )
-        context.look_ahead(self._open)
-        memory = watched.memory
-        now = time.perf_counter()
+        context.prefetch_next(self._open)
+        memory = result.memory
+        chapters_began = time.perf_counter()
         chapters = self._chapters(features, memory, video, watch)
-        cut = time.perf_counter() - now
+        chapter_seconds = time.perf_counter() - chapters_began
         prompt = source.prompt or self._job.prompts.summary
-        found, taken = self._asker.ask(memory, chapters, prompt, context.report)
-        taken["chapters"] += cut
+        described, seconds = self._describer.ask(memory, chapters, prompt, context.report)
+        seconds["chapters"] += chapter_seconds
         timings = {"ahead": max(0.0, context.began - opened.began), "open": opened.seconds}
-        timings |= watched.timings | taken | {"total": time.perf_counter() - context.began}
-        pointed_at = [(span["start"] + span["end"]) / 2 for span in (*found["evidence"], *found["spans"])]
-        sheet, about = thumbnails.sheet(pointed_at, [(span.start + span.end) / 2 for span in chapters])
+        timings |= result.timings | seconds | {"total": time.perf_counter() - context.began}
+        span_times = [(span["start"] + span["end"]) / 2 for span in (*described["evidence"], *described["spans"])]
+        sheet, layout = thumbnails.sheet(span_times, [(span.start + span.end) / 2 for span in chapters])
         name = f"sheets/{item.key}.webp"
         row = {
             "id": source.id,
@@ -169,46 +169,46 @@ class _Summarizer:
             "end": source.end,
             "task": self._job.task,
             "prompt": prompt,
-            **found,
+            **described,
             "frames": memory.num_frames,
             "ratio": max(memory.ratios, default=None),
-            "warnings": list(watched.warnings),
-            "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
+            "warnings": list(result.warnings),
+            "timings": {stage: round(value, 4) for stage, value in timings.items()},
             "model": self._job.model,
-            "sheet": {"file": name, **about},
+            "sheet": {"file": name, **layout},
         }
         return ItemResult(row, {name: sheet})
 
-    def _open(self, item: Item) -> _Opened:
-        """Begin to decode a video; no more than a few chunks of frames wait. The device is not needed for it."""
+    def _open(self, item: Item) -> _OpenVideo:
+        """Start decoding a video, a few chunks of frames ahead at most. This does not use the device."""
         began = time.perf_counter()
         source = Source(**item.data)
-        file = file_marks(source.path)  # before it is read: if it is replaced meanwhile, the row is of the old one
-        asked = {name: getattr(source, name) for name in ("start", "end", "ratio", "max_frames", "video_stream")}
-        watch = replace(self._job.watch, **{name: value for name, value in asked.items() if value is not None})
+        file = file_marks(source.path)  # before it is read: if it is replaced meanwhile, the row counts as outdated
+        overrides = {name: getattr(source, name) for name in ("start", "end", "ratio", "max_frames", "video_stream")}
+        watch = replace(self._job.watch, **{name: value for name, value in overrides.items() if value is not None})
         video = Video(source.path, stream=watch.video_stream)
         prompts = (source.prompt or self._job.prompts.summary, *self._job.prompts.texts)
         reserved_slots = max(_reserved_slots(self._preview, text, self._job.answer) for text in prompts)
         plan = self._preview.plan(video, watch, reserved_slots)
-        return _Opened(video, watch, plan, plan.open(), file, began, time.perf_counter() - began)
+        return _OpenVideo(video, watch, plan, plan.open(), file, began, time.perf_counter() - began)
 
     def _chapters(
         self, features: "list[np.ndarray]", memory: "VisualMemory", video: Video, watch: MemoryOptions
     ) -> list[Span]:
         import numpy as np
 
-        assert memory.frame_times is not None  # a file's frames have times
+        assert memory.frame_times is not None  # frames of a file have times
         end = video.duration if watch.end is None else min(watch.end, video.duration)
         return find_chapters(np.concatenate(features), memory.frame_times, watch.start or 0.0, end, self._job.chapters)
 
 
 def _reserved_slots(preview: Preview, prompt: str, answer: AnswerOptions) -> int:
-    """Return the slots to leave behind the memory for a prompt and its answer."""
-    return preview.reserved_slots([prompt], answer) + list_room(prompt, preview.config.max_positions)
+    """Return the slots to reserve for a prompt and its answer."""
+    return preview.reserved_slots([prompt], answer) + max_list_length(prompt, preview.config.max_positions)
 
 
-def _coarse(features: "Tensor") -> "np.ndarray":
-    """Return float16 [t, 16 * width] of features [t, grid * grid, width]: averaged over the parts of the picture."""
+def _pool(features: "Tensor") -> "np.ndarray":
+    """Return float16 [t, 16 * width] of features [t, grid * grid, width]: averaged over the cells of a coarse grid."""
     from torch.nn import functional as F
 
     side = round(features.shape[1] ** 0.5)

@@ -1,4 +1,4 @@
-"""The page about a run: what was found in each video, with pictures, and what failed. It needs no network."""
+"""The HTML page of a run: the results of each video, with pictures, and the failures. It needs no network."""
 
 import base64
 import functools
@@ -30,11 +30,11 @@ def write_report(
     """Write the page of a run into its folder, and return its path.
 
     Args:
-        folder: of the run, with the contact sheets; one that is gone is left out.
-        rows: of the videos that are done; a path in them is seen from the current folder.
-        failures: of those that failed.
-        waiting: number of videos that are neither.
-        self_contained: put the contact sheets into the page, which then is one file; else it shows those beside it.
+        folder: of the run, with the contact sheets; missing ones are left out.
+        rows: of the videos that are done; paths in them are relative to the current folder.
+        failures: of the videos that failed.
+        waiting: number of the other videos.
+        self_contained: embed the contact sheets in the page, so that it is a single file; else it links to them.
 
     Raises:
         RunError: it cannot be written.
@@ -69,11 +69,11 @@ def _template() -> jinja2.Template:
 
 
 class _Video:
-    """A row as the page shows it."""
+    """A row, prepared for the page."""
 
     def __init__(self, folder: Path, row: dict[str, Any], self_contained: bool) -> None:
         self.row = row
-        self._link = _address(os.path.abspath(row["video"]["path"]), os.path.abspath(folder))
+        self._link = _url(os.path.abspath(row["video"]["path"]), os.path.abspath(folder))
         sheet, columns = row["sheet"], row["sheet"]["columns"]
         rows = -(-len(sheet["times"]) // columns)
         self.sheet = (
@@ -86,26 +86,26 @@ class _Video:
         self.size = f"{100 * columns}% {100 * rows}%"
         self.aspect = f"{sheet['width']} / {sheet['height']}"
         self.pictures = [
-            (time, f"{_percent(place % columns, columns)} {_percent(place // columns, rows)}")
-            for place, time in enumerate(sheet["times"])
+            (time, f"{_offset(cell % columns, columns)} {_offset(cell // columns, rows)}")
+            for cell, time in enumerate(sheet["times"])
         ]
 
     def link(self, seconds: float) -> str:
-        """Return the address of a moment in the video, relative to the page (https://www.w3.org/TR/media-frags/)."""
+        """Return the URL of a time in the video, relative to the page (https://www.w3.org/TR/media-frags/)."""
         return f"{self._link}#t={seconds:g}"
 
 
-def _address(path: str, folder: str) -> str:
-    """Return the address of a file as seen from a page in a folder."""
+def _url(path: str, folder: str) -> str:
+    """Return the URL of a file, relative to a page in a folder."""
     try:
         return quote(os.fsencode(Path(os.path.relpath(path, folder)).as_posix()))
     except ValueError:  # on another drive
         return Path(path).as_uri()
 
 
-def _percent(place: int, count: int) -> str:
-    """Return where a background picture is put so that one of its parts is seen."""
-    return f"{100 * place / max(1, count - 1):.4g}%"
+def _offset(index: int, count: int) -> str:
+    """Return the position of a background picture that shows one of its cells."""
+    return f"{100 * index / max(1, count - 1):.4g}%"
 
 
 def _data_uri(path: Path) -> str | None:
