@@ -1,13 +1,14 @@
 """`videoxl runs`: the state of a run over many items."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoxl.runs.state import RunState, state
-
 from . import options, render
+
+if TYPE_CHECKING:
+    from videoxl.runs.state import RunState
 
 app = typer.Typer(help="Show the state of runs over many items.", no_args_is_help=True)
 
@@ -20,6 +21,8 @@ def show_run(
 ) -> None:
     """Show how far a run is, and what failed. It may still be running, or be over."""
     with render.error_boundary(debug):
+        from videoxl.runs.state import state
+
         now = state(folder)
         if json:
             render.print_json(_as_dict(now))
@@ -43,13 +46,13 @@ def show_run(
             render.failures(now.failures)
 
 
-def _process(now: RunState) -> str:
+def _process(now: "RunState") -> str:
     if now.process is not None:
         return f"{now.process[0]} on {now.process[1]}"
     return "none: it was stopped, and the same command resumes it" if now.waiting else "none: it has ended"
 
 
-def _as_dict(now: RunState) -> dict[str, object]:
+def _as_dict(now: "RunState") -> dict[str, object]:
     """Return what `--json` prints."""
     return {
         "items": now.total,

@@ -8,7 +8,6 @@ import os
 import re
 import tempfile
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -77,7 +76,9 @@ def local_path(path: str | os.PathLike[str]) -> str:
     if match is None or os.path.lexists(name):
         return name
     if os.name == "nt":
-        return urllib.request.url2pathname(match[1])
+        from urllib.request import url2pathname  # slow to import: it loads http
+
+        return url2pathname(match[1])
     return os.fsdecode(urllib.parse.unquote_to_bytes(match[1]))
 
 
