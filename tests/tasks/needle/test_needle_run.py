@@ -98,7 +98,7 @@ def test_a_fork_is_the_same_to_the_bit_as_feeding_all_frames_in_one_go() -> None
     shared = HaystackMemories(model, 4, 32)
     for place in (0, 5, 17, 20):
         memory = shared.memorize(haystack, 20, needles, [place], Work())
-        alone = HaystackMemories(model, 4, 32).watch(haystack, 20, needles, [place], Work())
+        alone = HaystackMemories(model, 4, 32).memorize(haystack, 20, needles, [place], Work())
         for pair, other in zip(memory.layers, alone.layers, strict=True):
             assert torch.equal(pair[0], other[0]) and torch.equal(pair[1], other[1])
 
