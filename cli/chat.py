@@ -25,7 +25,7 @@ MEMORY, ANSWER = MemoryOptions(), AnswerOptions()
 MODE = SamplingMode(MEMORY.mode)
 COMMANDS = (
     "/evidence: where in the video the last answer comes from. /save FILE: write the conversation, as JSON lines. "
-    "/clear: forget what was said, not the video. /quit: end, like Ctrl-D."
+    "/clear: forget the conversation, not the video. /quit: end, like Ctrl-D."
 )
 
 

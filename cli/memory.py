@@ -68,7 +68,7 @@ def show_memory(name: Name, json: options.Json = False, debug: options.Debug = F
         rows = [
             ["video", video.get("path", "-")],
             ["length", _length(metadata["video"])],
-            ["watched", _sampling(metadata["options"])],
+            ["sampling", _sampling(metadata["options"])],
             ["frames", str(metadata["frames"])],
             ["ratio", str(metadata["ratio"] or "-")],
             ["slots", str(metadata["slots"])],

@@ -57,8 +57,8 @@ def test_values_have_names_that_say_what_to_give(path: tuple[str, ...]) -> None:
 
 
 def test_examples_are_valid_command_lines() -> None:
-    shown = [invoke(path, "--help", columns=200).stdout for path in ("ask", "summarize", "needle")]
-    examples = [line.strip(" $") for text in shown for line in text.splitlines() if "$ " in line]
+    shown = [invoke(name, "--help", columns=200).stdout for name in ("ask", "summarize", "needle")]
+    examples = [" ".join(line.split()) for text in shown for line in text.partition("Examples:")[2].split("$ ")[1:]]
     assert len(examples) == 6
     root = typer.main.get_command(app)
     for example in examples:

@@ -214,7 +214,7 @@ def test_usage_errors(
     ("options", "code", "problem"),
     [
         (["--max-memory", "much"], 2, "'much' is not a size"),
-        (["--address", "auto"], 2, "--address is of a Ray cluster"),
+        (["--address", "auto"], 2, "--address"),
         (["--engine", "ray", "--address", "127.0.0.1:1"], 1, "127.0.0.1:1: no Ray cluster answers"),
     ],
 )
