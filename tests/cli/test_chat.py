@@ -64,5 +64,5 @@ def test_lines_that_are_no_text_and_files_that_are_no_conversation(
     result = CliRunner().invoke(app, arguments, input=b"caf\xe9?\n" + "\n".join(lines).encode())
     problems = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert result.exit_code == 1 and len(problems) == 3
-    assert "UTF-8" in problems[0] and "cannot be written" in problems[1] and str(said) in problems[2]
+    assert "UTF-8" in problems[0] and "cannot be written" in problems[1] and str(clip) in problems[2]
     assert clip.read_bytes() == before and said.read_text().count("\n") == 1

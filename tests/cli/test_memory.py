@@ -151,7 +151,7 @@ def test_several_videos_go_into_a_folder_and_one_that_fails_stops_no_other(
 def test_a_memory_that_can_be_kept_nowhere_is_an_error(index: Ask, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEOXL_CACHE_DIR", str(clip))  # a file
     result = index(clip)
-    assert result.exit_code == 1 and "cannot be created" in result.stderr and "--output" in result.stderr
+    assert result.exit_code == 1 and "cannot be made" in result.stderr and "--output" in result.stderr
 
 
 def test_memories_are_listed_shown_moved_and_removed(index: Ask, ask: Ask, clip: Path, tmp_path: Path) -> None:

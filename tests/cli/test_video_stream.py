@@ -42,7 +42,8 @@ def test_ask_reads_the_stream_that_is_chosen_and_keeps_it_apart(ask: Ask, two: P
     assert origins == ["video", "video", "cache", "cache"]
 
 
-def test_evidence_shows_the_stream_that_was_watched(ask: Ask, two: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("always_evidence")
+def test_evidence_shows_the_stream_that_was_chosen(ask: Ask, two: Path, tmp_path: Path) -> None:
     assert ask("--video-stream", 1, "--evidence", tmp_path / "seen", video=two).exit_code == 0
     pictures = [Image.open(path) for path in (tmp_path / "seen").glob("1-*.png")]
     assert pictures and all(np.abs(np.asarray(p).mean(axis=(0, 1)) - (30, 30, 220)).max() < 6 for p in pictures)

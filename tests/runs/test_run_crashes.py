@@ -89,8 +89,8 @@ def test_ctrl_c_ends_all_and_keeps_what_is_finished(tmp_path: Path, whole: Path)
     assert errors.count("Traceback") == 1 and errors.rstrip().endswith("KeyboardInterrupt")
     assert end_by_themselves(Squares(Path(f"{folder}.calls")).processes())
     now = state(folder)
-    # Items 0 to 3 were begun, and one of them may still have been at work when item 3 was done.
-    assert now.process is None and now.running == 0 and 3 <= now.done <= 40 and now.done + now.waiting == 41
+    # With two workers the other one may have been at work on an earlier item, and on the next, when item 3 was done.
+    assert now.process is None and now.running == 0 and 2 <= now.done <= 40 and now.done + now.waiting == 41
     check_finished(folder, whole)
 
 

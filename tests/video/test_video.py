@@ -122,7 +122,7 @@ def test_keyframes_decode_nothing_else(clip: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(PyAVReader, "_decode_packet", count)
     request = DecodeRequest(video._info, plan.indices, 0, 160, 64, 8, "pyav", False, True, 1)
-    pictures = list(PyAVReader(request, lambda: None))
+    pictures = list(PyAVReader(request, lambda count: None))
     assert read_numbers(np.stack([picture for _, picture, _ in pictures])) == plan.indices.tolist()
     assert sum(packet is not None for packet in decoded) == len(plan)
 
@@ -138,7 +138,7 @@ def test_seeks_that_fail_are_given_up(clip: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(PyAVReader, "_open", lambda self: opened.append(self) or original(self))
     monkeypatch.setattr(PyAVReader, "_seek", lambda self, key: False)
     request = DecodeRequest(video._info, indices, 0, 160, 64, 8, "pyav", False, False, 1)
-    pictures = list(PyAVReader(request, lambda: None))
+    pictures = list(PyAVReader(request, lambda count: None))
     assert read_numbers(np.stack([picture for _, picture, _ in pictures])) == indices.tolist()
     assert len(opened) == 2
 
@@ -150,7 +150,7 @@ def test_several_threads_read_the_same(clip: Path) -> None:
     video = Video(clip)
     indices = np.array([0, 3, 50, 51, 52, 120, 299])
     request = DecodeRequest(video._info, indices, 0, 160, 64, 8, "pyav", False, False, 4)
-    pictures = list(PyAVReader(request, lambda: None))
+    pictures = list(PyAVReader(request, lambda count: None))
     assert read_numbers(np.stack([picture for _, picture, _ in pictures])) == indices.tolist()
 
 

@@ -302,7 +302,7 @@ def invoke(*options: object) -> Any:
         (["--lengths", "1.5"], 2, "1.5"),
         (["--needles", "gone.jsonl"], 1, "cannot be read"),
         (["--haystack", "gone.mp4"], 1, "gone.mp4"),
-        (["--haystack", "synthetic:x"], 1, "no whole number"),
+        (["--haystack", "synthetic:x"], 1, "synthetic:x"),
         (["--protocol", "guess"], 2, "guess"),
         (["--lengths", "inf"], 2, "not a range"),
         (["--lengths", "6,6"], 1, "a length twice"),
@@ -311,7 +311,7 @@ def invoke(*options: object) -> Any:
         (["--ratio", "3"], 1, "ratio 3 is not among those"),
         (["--lengths", "900000"], 1, "positions"),
         (["--needles-per-video", "9"], 1, "9 needles with different questions"),
-        (["--task", "ordering", "--distractors", "1"], 1, "they are for retrieval"),
+        (["--task", "ordering", "--distractors", "1"], 1, "retrieval only"),
         (["--out", "/proc/run"], 1, "/proc/run"),
     ],
 )

@@ -146,7 +146,7 @@ def test_files_of_all_kinds(media: Path, tmp_path: Path) -> None:
     with RESULTS.open(newline="") as file:
         table = [row for row in csv.reader(file, delimiter="\t") if row[0].startswith("bad/") and row[1] == "error"]
     reasons = {f"{media}/{row[0]}": f"{media}/{Path(row[0]).parent}/{row[-1]}" for row in table}
-    assert {failure.key: failure.message for failure in now.failures} == reasons
+    assert {failure.name: failure.message for failure in now.failures} == reasons
     assert now.done == len(rows) == 5 + len(bad) - len(reasons)
     damaged = {Path(row["id"]).name for row in rows if row["warnings"]}
     assert "truncated60.mkv" in damaged and "friday.mp4" not in damaged
@@ -159,9 +159,9 @@ import videoxl.video.decord_reader, videoxl.video.pyav_reader
 def poison(module, name):
     original = getattr(module, name)
     def poisoned(request, alive):
-        if "hangs" in request.facts.path:
+        if "hangs" in request.info.path:
             time.sleep(600)
-        if "crashes" in request.facts.path:
+        if "crashes" in request.info.path:
             os.kill(os.getpid(), signal.SIGSEGV)
         return original(request, alive)
     setattr(module, name, poisoned)
@@ -183,7 +183,7 @@ def test_files_on_which_decoders_hang_or_crash_do_not_stop_the_run(
     monkeypatch.setattr(reader, "_MIN_LIMIT_SECONDS", 2.0)
     rows = run_nano(inputs, tmp_path / "out", max_frames=4)
     assert [row["id"] for row in rows] == [str(inputs[2])]
-    reasons = {Path(failure.key).stem: failure.message for failure in state(tmp_path / "out").failures}
+    reasons = {Path(failure.name).stem: failure.message for failure in state(tmp_path / "out").failures}
     assert set(reasons) == {"hangs", "crashes"}
     assert "decoding failed (no sign of life" in reasons["hangs"]
     assert "decoding failed (the decoding process was ended by SIGSEGV)" in reasons["crashes"]
