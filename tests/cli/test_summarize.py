@@ -226,6 +226,7 @@ def test_where_nothing_can_be_begun(
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_two_workers_and_results_in_order(
     summarize: Command, whole: tuple[Path, Result], clips: Path, tmp_path: Path
 ) -> None:
@@ -261,6 +262,7 @@ def test_a_limit_that_is_none_is_refused(summarize: Command, clips: Path, tmp_pa
     assert result.exit_code == 2 and "--item-timeout" in result.stderr and not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
 def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(
     summarize: Command, whole: tuple[Path, Result], clips: Path, tmp_path: Path, model_folder: Path

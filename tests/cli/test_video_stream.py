@@ -87,6 +87,7 @@ def test_summarize_takes_it_for_all_or_from_a_manifest(model_folder: Path, two: 
     assert json.loads(failure)["id"] == "wrong" and "no video stream 7" in json.loads(failure)["message"]
 
 
+@pytest.mark.slow
 def test_a_haystack_may_be_one_of_several_streams(model_folder: Path, two: Path, tmp_path: Path) -> None:
     grid = ("--lengths", 8, "--depths", 50, "--ratio", 4, "--needles-per-video", 1, "--quiet")
     contents = []

@@ -98,6 +98,7 @@ def check_frames(path: Path, decoder: str, max_frames: int, mode: str = "uniform
     assert seen == len(plan) or path.parent.name == "bad"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, decoder", [(name, decoder) for name in GOOD + ODD for decoder in ("pyav", "decord")])
 def test_frames_are_right(media: Path, name: str, decoder: str) -> None:
     for max_frames in (32, 150):

@@ -103,6 +103,7 @@ def test_a_fork_is_the_same_to_the_bit_as_feeding_all_frames_in_one_go() -> None
             assert torch.equal(pair[0], other[0]) and torch.equal(pair[1], other[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one_a_second", [False, True], ids=["evenly", "one a second"])
 def test_each_frame_of_a_film_is_encoded_once_whatever_the_lengths(clip: Path, one_a_second: bool) -> None:
     model, (needle,) = VideoXL(checkpoint()), load_needles("bundled")[:1]
@@ -142,6 +143,7 @@ def test_a_run_has_a_row_a_trial_and_all_reports(settings: NeedleSettings, tmp_p
     assert again.resumed == 6 and load_results(tmp_path / "run") == rows
 
 
+@pytest.mark.slow
 def test_two_workers_find_what_one_finds(settings: NeedleSettings, tmp_path: Path) -> None:
     run_needles(tmp_path / "one", settings)
     run_needles(tmp_path / "two", settings, devices=("cpu", "cpu"))
@@ -184,6 +186,7 @@ def test_published_needle_files_run_as_they_are(settings: NeedleSettings, tmp_pa
     assert [(row["needle"], row["depth"]) for row in rows] == [("1-sky", 0.0), ("1-sky", 50.0), ("1-sky", 100.0)]
 
 
+@pytest.mark.slow
 def test_a_folder_of_haystacks(settings: NeedleSettings, tmp_path: Path, clip: Path) -> None:
     folder = tmp_path / "films"
     folder.mkdir()
@@ -225,6 +228,7 @@ def test_other_settings_are_refused_and_named(
         run_needles(tmp_path / "run", settings)
 
 
+@pytest.mark.slow
 def test_kills_lose_and_double_nothing(settings: NeedleSettings, tmp_path: Path) -> None:
     run_needles(tmp_path / "whole", settings)
     command = [

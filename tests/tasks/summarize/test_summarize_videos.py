@@ -23,6 +23,8 @@ from videoxl.tasks.summarize.job import SummaryJob
 from videoxl.tasks.summarize.prompts import SUMMARY, load_prompts
 from videoxl.video import decode_process, reader
 
+pytestmark = pytest.mark.slow  # whole videos, rendered and summarized by the bundled model
+
 NANO = "videoxl-nano"
 RESULTS = Path(__file__).parents[2] / "data" / "media_results.tsv"  # what each of the shared files gives
 LENGTHS = ((14, 22, 17, 25, 19), (24, 16, 13, 21, 18, 15))
