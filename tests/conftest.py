@@ -58,6 +58,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def always_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is answered has evidence: a random model seldom looks at the video more than at its prompt."""
     monkeypatch.setattr("videoxl.engine.evidence._MIN_ATTENTION", 0.0)
+    monkeypatch.setattr("videoxl.engine.evidence._NEUTRAL_SHARE", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -78,10 +78,11 @@ def test_items_that_fail_and_that_end_their_workers(cluster: RayBackend, tmp_pat
     squares = Squares(tmp_path / "calls")
     summary = run(tmp_path / "run", {}, items, squares, backend=cluster, retries=1, on_event=events.append)
     assert (summary.done, summary.failed) == (4, 2)
-    assert {(failure.key, failure.error, failure.message) for failure in state(tmp_path / "run").failures} == {
-        ("bad", "ValueError", "no luck"),
-        ("dies", "WorkerLost", "its worker was lost (its worker process has died), 2 times"),
-    }
+    bad, dies = state(tmp_path / "run").failures
+    # If "dies" comes to the worker of "bad" next, that waits again, and fails a second time.
+    assert (bad.key, bad.error, bad.message.removesuffix(", 2 times")) == ("bad", "ValueError", "no luck")
+    assert (dies.key, dies.error) == ("dies", "WorkerLost")
+    assert dies.message == "its worker was lost (its worker process has died), 2 times"
     finals = [event.final for event in events if isinstance(event, ItemFailed) and event.item.key == "dies"]
     assert finals == [False, True]
     assert {event.item.key for event in events if isinstance(event, ItemAdvanced)} == {"slow"}
