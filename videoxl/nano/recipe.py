@@ -1,7 +1,7 @@
 """The recipe of videoxl-nano: render a world, learn to read it, learn to remember it, write a checkpoint.
 
 A run can also take up a finished model, whose vision tower then stays as it is: only remembering is learnt further.
-Every step leaves its result in the run folder and is skipped when that is there; a stopped run goes on where it was.
+Every step leaves its result in the run folder and is skipped when that is there; a stopped run resumes.
 """
 
 import itertools
@@ -87,7 +87,7 @@ class Recipe:
         pictures: rendered cards and empty pictures.
         bank: of the pictures, how many the second stage may draw its cards from.
         scenes: rendered haystack scenes, 32 frames each; footage comes on top.
-        crops: times that each clip of the footage is taken into the haystack, cropped anew.
+        crops: times that each clip of the footage is taken into the haystack, cropped differently each time.
         letters: the stage of the small vision tower; `reading_batch` pictures a step.
         reading: the stage of the grown vision tower.
         memory: the stage of the language model.

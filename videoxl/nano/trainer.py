@@ -139,7 +139,7 @@ class _Average:
             self._values.setdefault(name, []).append(value)
 
     def take(self) -> Metrics:
-        """Return the mean of every figure, over the steps that had it, and begin anew."""
+        """Return the mean of every figure, over the steps that had it, and start again."""
         means = {name: round(sum(values) / len(values), 4) for name, values in sorted(self._values.items())}
         self._values.clear()
         return means

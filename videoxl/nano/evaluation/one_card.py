@@ -44,7 +44,7 @@ def every_family(exam: Evaluation, trials: int) -> Table:
 def by_depth(exam: Evaluation, trials: int, frames: int, depths: Sequence[int]) -> Table:
     """Run `trials` videos of so many frames for each kind of card and depth (per cent); words in both sorts of fonts.
 
-    A card's layout is drawn anew for every depth. Presence is left out: without as many videos of this length that
+    A card's layout is drawn again for every depth. Presence is left out: without as many videos of this length that
     have no card, "yes" would tell nothing.
     """
     rows = (*_FONTS.values(), "number", "shape", "shape_colour", "card_colour", "all")
