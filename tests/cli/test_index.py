@@ -64,7 +64,7 @@ def test_a_full_cache_keeps_what_was_said_to_be_kept(
     assert sorted(Path(rest.split(" (")[0]) for _, rest in said) == cached()
     first, second = result.stderr.splitlines()
     assert first.startswith(f"error: {clips[2]}: ") and "VIDEOXL_CACHE_SIZE" in first and "--output" in first
-    assert second.startswith(f"error: {clips[3]}: ") and "cache is full" in second
+    assert second.startswith(f"error: {clips[3]}: ") and "not memorized" in second
     assert watched == ["a", "b", "c"]  # nothing is watched in vain that could be known to be
 
 
@@ -93,5 +93,5 @@ def test_a_cache_that_keeps_nothing_is_said_before_the_work(
 ) -> None:
     monkeypatch.setenv("VIDEOXL_CACHE_SIZE", "0")
     result = index(clip)
-    assert result.exit_code == 1 and result.stderr.startswith(f"error: {clip}: ")
+    assert result.exit_code == 1 and result.stderr.startswith(f"error: {clip}: not memorized")
     assert "--output" in result.stderr and watched == []
